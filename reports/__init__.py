@@ -1,0 +1,1 @@
+"""Turns marts into HTML, Markdown, CSV and Parquet. Reads only."""

@@ -1,0 +1,44 @@
+"""Fixtures that every test may use: the real data sets and the programs of real servers, or a reason why they are not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REQUIRE_ALL = os.environ.get("LAKEBED_REQUIRE_ALL") == "1"
+
+
+def unavailable(reason: str) -> None:
+    """Skip with the reason, or fail where everything is required (LAKEBED_REQUIRE_ALL=1)."""
+    if REQUIRE_ALL:
+        pytest.fail(f"LAKEBED_REQUIRE_ALL=1, but {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """The folder with the real data sets."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("LAKEBED_REALDATA", default))
+    if not (folder / "README.md").is_file():
+        unavailable(f"the real data sets are not at {folder}; set LAKEBED_REALDATA to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str, str], str]:
+    """`program(name, package)` is the path of a server's program, else the test is skipped with the package to install."""
+
+    def find(name: str, package: str) -> str:
+        extra = os.pathsep.join(str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin")))
+        found = shutil.which(name) or shutil.which(name, path=extra)
+        if found is None:
+            unavailable(f"{name} is not installed (Debian package {package})")
+        assert found is not None
+        return found
+
+    return find
