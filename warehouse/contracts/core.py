@@ -1,0 +1,265 @@
+"""Contracts of `core.*`: conformed tables that marts and models read. Derived, so no `source` filter on delete."""
+
+from __future__ import annotations
+
+from warehouse.contracts.model import Column, Contract, Expectation, RowRule
+from warehouse.contracts.raw import DAY, SERIES_ID, SOURCE, in_slice, time_column
+
+SERVICE = Column("service", "VARCHAR", "Conformed service; `unknown` where nothing names one", required=True)
+TEAM = Column("team", "VARCHAR", "Team that owns the service, from [[service_map]]")
+MONEY = "DECIMAL(38,12)"
+SKETCH = Column(
+    "duration_sketch",
+    "MAP(INTEGER, BIGINT)",
+    "Log buckets of the duration: bucket i holds (gamma^(i-1), gamma^i] ns with gamma = 1.04; mergeable by adding counts",
+)
+
+
+def count_of(name: str, description: str, unit: str | None = None, *, required: bool = False) -> Column:
+    return Column(name, "BIGINT", description, unit, required=required)
+
+
+def number(name: str, description: str, unit: str | None = None, *, required: bool = False) -> Column:
+    return Column(name, "DOUBLE", description, unit, required=required)
+
+
+def text(name: str, description: str, *, required: bool = False) -> Column:
+    return Column(name, "VARCHAR", description, required=required)
+
+
+METRIC_ROLLUP_1H = Contract(
+    "core",
+    "metric_rollup_1h",
+    "Hourly rollup of every sample series; counters carry their increase with resets",
+    (
+        SOURCE,
+        SERIES_ID,
+        time_column("Start of the hour"),
+        count_of("count", "Samples in the hour", "1", required=True),
+        number("sum", "Sum of the values"),
+        number("min", "Smallest value"),
+        number("max", "Largest value"),
+        number("first", "Value of the first sample"),
+        number("last", "Value of the last sample"),
+        number("increase", "Counters: growth since the sample before, resets handled; NULL for other kinds"),
+        count_of("resets", "Counters: resets in the hour"),
+        DAY,
+    ),
+    grain=("source", "series_id", "time"),
+    time_column="time",
+    sort_key=("source", "series_id", "time"),
+    may_be_empty=True,
+    row_rules=(in_slice(), RowRule("count_positive", "count > 0", "a bucket holds at least one sample")),
+    expectations=(
+        Expectation("min_not_above_max", "no_rows", "error", "min <= max", sql="SELECT * FROM {batch} AS b WHERE min > max"),
+        Expectation("increase_not_negative", "between", "error", "a counter never shrinks", ("increase",), minimum=0),
+    ),
+    tags=("metrics",),
+)
+
+SPAN_ROLLUP_5M = Contract(
+    "core",
+    "span_rollup_5m",
+    "Rate, errors and duration per service and operation in five-minute buckets, with a mergeable duration sketch",
+    (
+        SOURCE,
+        SERVICE,
+        text("operation", "Span name", required=True),
+        text("kind", "Span kind", required=True),
+        time_column("Start of the five minutes"),
+        count_of("span_count", "Spans that started in the bucket", "1", required=True),
+        count_of("error_count", "Spans with status ERROR", "1", required=True),
+        count_of("duration_sum_ns", "Sum of durations", "ns", required=True),
+        count_of("duration_min_ns", "Shortest duration", "ns", required=True),
+        count_of("duration_max_ns", "Longest duration", "ns", required=True),
+        SKETCH,
+        DAY,
+    ),
+    grain=("source", "service", "operation", "kind", "time"),
+    time_column="time",
+    sort_key=("service", "operation", "time"),
+    may_be_empty=True,
+    row_rules=(in_slice(),),
+    expectations=(
+        Expectation(
+            "errors_within_count", "no_rows", "error", "errors <= spans", sql="SELECT * FROM {batch} AS b WHERE error_count > span_count"
+        ),
+        Expectation(
+            "sketch_complete",
+            "no_rows",
+            "error",
+            "the sketch counts every span",
+            sql="SELECT * FROM {batch} AS b WHERE list_sum(map_values(duration_sketch)) <> span_count",
+        ),
+    ),
+    tags=("traces",),
+)
+
+LOG_ROLLUP_1H = Contract(
+    "core",
+    "log_rollup_1h",
+    "Hourly counts of log records per service, severity and template",
+    (
+        SOURCE,
+        SERVICE,
+        text("severity", "Normalised severity", required=True),
+        text("template", "Body with numbers, ids and addresses masked, at most 200 characters", required=True),
+        time_column("Start of the hour"),
+        count_of("log_count", "Records", "1", required=True),
+        text("example", "One body, at most 500 characters"),
+        DAY,
+    ),
+    grain=("source", "service", "severity", "template", "time"),
+    time_column="time",
+    sort_key=("service", "time", "severity"),
+    may_be_empty=True,
+    row_rules=(in_slice(), RowRule("count_positive", "log_count > 0", "a bucket holds at least one record")),
+    tags=("logs",),
+)
+
+RESOURCES = Contract(
+    "core",
+    "resources",
+    "Resources that telemetry, limits or bills named on a day: service, team, capacity and price",
+    (
+        text("resource_id", "Provider's id, pod, host or instance; suffix /kind for a disk, cpu, memory or pool of it", required=True),
+        text("resource_kind", "disk, cpu, memory, pool, or the bill's resource type"),
+        SERVICE,
+        TEAM,
+        text("provider", "Cloud provider"),
+        text("region", "Region"),
+        number("capacity", "Limit on the day, in `unit`"),
+        text("unit", "Unit of the capacity"),
+        number("used_mean", "Mean use on the day, in `unit`"),
+        number("used_max", "Largest use on the day, in `unit`"),
+        number("unit_price", "Price of one unit for 30 days: EffectiveCost / ConsumedQuantity of 30 days, else [[price]]", "billing_currency"),
+        text("billing_currency", "ISO 4217 currency of the price"),
+        text("price_source", "bill, config or NULL"),
+        number("effective_cost_30d", "Amortised cost of the last 30 days", "billing_currency"),
+        DAY,
+    ),
+    grain=("day", "resource_id"),
+    time_column="day",
+    sort_key=("resource_id",),
+    may_be_empty=True,
+    tags=("capacity", "costs"),
+)
+
+COSTS_DAILY = Contract(
+    "core",
+    "costs_daily",
+    "Charges per day, provider, account, service and resource: billed, amortised, contracted and list",
+    (
+        SOURCE,
+        SERVICE,
+        TEAM,
+        text("provider", "ProviderName of FOCUS", required=True),
+        text("billing_account_id", "BillingAccountId of FOCUS", required=True),
+        text("sub_account_id", "SubAccountId of FOCUS"),
+        text("provider_service", "ServiceName of FOCUS"),
+        text("service_category", "ServiceCategory of FOCUS"),
+        text("region", "RegionId of FOCUS"),
+        text("resource_id", "ResourceId of FOCUS"),
+        text("charge_category", "ChargeCategory of FOCUS", required=True),
+        text("commitment_discount_id", "CommitmentDiscountId of FOCUS"),
+        text("commitment_discount_status", "CommitmentDiscountStatus of FOCUS"),
+        text("billing_currency", "BillingCurrency of FOCUS", required=True),
+        Column("billed_cost", MONEY, "Sum of BilledCost", "billing_currency", required=True),
+        Column("effective_cost", MONEY, "Sum of EffectiveCost (amortised)", "billing_currency", required=True),
+        Column("contracted_cost", MONEY, "Sum of ContractedCost", "billing_currency"),
+        Column("list_cost", MONEY, "Sum of ListCost", "billing_currency"),
+        Column("consumed_quantity", MONEY, "Sum of ConsumedQuantity"),
+        text("consumed_unit", "ConsumedUnit of FOCUS"),
+        count_of("charge_count", "Rows of the bill", "1", required=True),
+        DAY,
+    ),
+    grain=(
+        "day",
+        "source",
+        "service",
+        "provider",
+        "billing_account_id",
+        "sub_account_id",
+        "provider_service",
+        "service_category",
+        "region",
+        "resource_id",
+        "charge_category",
+        "commitment_discount_id",
+        "commitment_discount_status",
+        "billing_currency",
+        "consumed_unit",
+    ),
+    time_column="day",
+    sort_key=("service", "provider", "resource_id"),
+    may_be_empty=True,
+    row_rules=(in_slice(),),
+    expectations=(
+        Expectation(
+            "reconciles_with_raw",
+            "no_rows",
+            "error",
+            "billed cost of a day equals the sum over raw.costs to the last digit",
+            sql="""SELECT c.day, c.billed_cost, r.billed_cost AS raw_billed_cost
+                   FROM (SELECT day, sum(billed_cost) AS billed_cost FROM {batch} AS b GROUP BY day) AS c
+                   JOIN (SELECT day, sum(BilledCost) AS billed_cost FROM raw.costs
+                         WHERE day >= {day_start} AND day < {day_end} GROUP BY day) AS r ON r.day = c.day
+                   WHERE c.billed_cost <> r.billed_cost""",
+        ),
+    ),
+    owner="finops",
+    tags=("costs",),
+)
+
+INCIDENTS = Contract(
+    "core",
+    "incidents",
+    "Incidents on the day they opened, conformed, with detection, acknowledgement and resolution times",
+    (
+        SOURCE,
+        text("incident_id", "Id in the source's system", required=True),
+        SERVICE,
+        TEAM,
+        text("title", "Title"),
+        text("severity", "Severity as the source names it"),
+        text("status", "triggered, acknowledged or resolved", required=True),
+        Column("started_time", "TIMESTAMP", "When the fault began, where known", "UTC"),
+        Column("opened_time", "TIMESTAMP", "When it was opened", "UTC", required=True),
+        Column("acknowledged_time", "TIMESTAMP", "When a person took it", "UTC"),
+        Column("resolved_time", "TIMESTAMP", "When it was resolved; NULL while open", "UTC"),
+        number("detect_s", "opened - started", "s"),
+        number("acknowledge_s", "acknowledged - opened", "s"),
+        number("resolve_s", "resolved - opened", "s"),
+        DAY,
+    ),
+    grain=("source", "incident_id"),
+    time_column="opened_time",
+    sort_key=("opened_time", "incident_id"),
+    may_be_empty=True,
+    row_rules=(in_slice(),),
+    tags=("incidents",),
+)
+
+SERVICE_DEPENDENCIES_1D = Contract(
+    "core",
+    "service_dependencies_1d",
+    "Calls from one service to another, from spans whose parent is in another service",
+    (
+        SOURCE,
+        text("parent_service", "Caller", required=True),
+        text("child_service", "Callee", required=True),
+        count_of("call_count", "Calls", "1", required=True),
+        count_of("error_count", "Calls that ended in an error", "1", required=True),
+        count_of("duration_sum_ns", "Sum of the callee's durations", "ns", required=True),
+        count_of("duration_max_ns", "Longest duration of the callee", "ns", required=True),
+        DAY,
+    ),
+    grain=("day", "source", "parent_service", "child_service"),
+    time_column="day",
+    sort_key=("parent_service", "child_service"),
+    may_be_empty=True,
+    row_rules=(in_slice(),),
+    tags=("traces",),
+)
+
+CORE = (METRIC_ROLLUP_1H, SPAN_ROLLUP_5M, LOG_ROLLUP_1H, RESOURCES, COSTS_DAILY, INCIDENTS, SERVICE_DEPENDENCIES_1D)
