@@ -1,7 +1,7 @@
 """What the bill could be: right sizes with a replay of the past, idle resources, odd days, unused commitments.
 
 Belongs here: statistics of usage and cost frames. Does not belong here: prices of a provider, currencies, SQL.
-Money stays in the unit of the input; a month has 730 hours (8760 / 12).
+Money stays in the currency of the input; a month is 30 days everywhere.
 """
 
 from models.cost.anomalies import CostAnomalyPolicy, cost_anomalies

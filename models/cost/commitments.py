@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 from polars._typing import PolarsDataType
 
-from models.cost.samples import HOURS_PER_MONTH
+from models.cost.samples import DAYS_PER_MONTH
 from models.series import ANY_TYPE, NOT_ENOUGH_DATA, STATUS_OK, TIME, ensure_columns
 
 _CHARGES: Final[dict[str, PolarsDataType]] = {
@@ -27,7 +27,7 @@ def commitment_waste(charges: pl.DataFrame, *, min_days: float = 7.0) -> pl.Data
     amortised into them is 0 (column Effective Cost), so nothing counts twice.
 
     Returns commitment_id, committed, used, unused (EffectiveCost over all days given), utilisation (used / committed),
-    saving_per_month (unused per month of 730 hours, at the pace of the days given), status, sorted by commitment_id.
+    saving_per_month (unused per 30 days, at the pace of the days given), status, sorted by commitment_id.
     Commitments with charges on days that span under `min_days` are `not_enough_data`.
     Raises ValueError for missing columns or unusable types.
     """
@@ -63,7 +63,7 @@ def _judged(sums: pl.DataFrame, min_days: float) -> pl.DataFrame:
         "used": committed - unused,
         "unused": unused,
         "utilisation": (committed - unused) / committed,
-        "saving_per_month": unused / pl.col("days") * (HOURS_PER_MONTH / 24),
+        "saving_per_month": unused / pl.col("days") * DAYS_PER_MONTH,
     }
     is_ok = pl.col("status") == STATUS_OK
     return (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from models.cost.bounds import check_bounds
-from models.cost.samples import HOURS_PER_MONTH, clean_allocations, clean_usage, evidence
+from models.cost.samples import clean_allocations, clean_usage, evidence
 from models.series import NOT_ENOUGH_DATA, STATUS_OK
 
 NO_ACTIVITY = "failed:how full it is does not show whether it is used"
@@ -32,7 +32,6 @@ class IdlePolicy:
     max_busy_days: float = 1 / 14
     min_days: float = 7.0
     full_confidence_days: float = 14.0
-    hours_per_month: float = HOURS_PER_MONTH
     fill_kinds: frozenset[str] = frozenset({"memory", "disk"})
 
     def __post_init__(self) -> None:
@@ -45,7 +44,6 @@ class IdlePolicy:
                 "max_busy_days": (0.0, 1.0),
                 "min_days": (0.0, 3650.0),
                 "full_confidence_days": (1.0, 3650.0),
-                "hours_per_month": (1.0, 744.0),
             },
         )
 
@@ -68,7 +66,7 @@ def idle(usage: pl.DataFrame, allocations: pl.DataFrame, *, policy: IdlePolicy |
     fills = pl.when(pl.col("resource_kind").is_in(list(chosen.fill_kinds))).then(pl.lit(NO_ACTIVITY))
     short = pl.when((pl.col("days") < chosen.min_days - 1e-3).fill_null(True)).then(pl.lit(NOT_ENOUGH_DATA))
     is_idle = (pl.col("idle_share") >= chosen.min_idle_share) & (pl.col("busy_days") <= chosen.max_busy_days)
-    price = pl.col("allocated") * pl.col("unit_price") * chosen.hours_per_month
+    price = pl.col("allocated") * pl.col("unit_price")
     judged = frame.with_columns(
         status=pl.coalesce("flaw", fills, short, pl.lit(STATUS_OK)),
         is_idle=is_idle,

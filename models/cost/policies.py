@@ -16,7 +16,7 @@ from typing import Final
 import polars as pl
 
 from models.cost.bounds import check_bounds
-from models.cost.samples import HOURS_PER_MONTH, daily_peaks
+from models.cost.samples import daily_peaks
 
 STEPS: Final[Mapping[str, float]] = MappingProxyType(
     {"cpu": 0.25, "memory": float(2**28), "disk": float(2**30), "pool": 1.0}
@@ -36,7 +36,7 @@ class RightsizePolicy(ABC):
     saturated_at: share of the allocation from which demand counts as cut off by it, so that only growing is safe.
     min_change: smaller relative changes are not worth the work and leave the allocation alone.
     steps: smallest buyable unit by resource kind, in the unit of `allocated`; a step above the allocation is ignored.
-    hard_kinds: kinds whose demand is at least the highest use seen. hours_per_month: unit_price is per hour.
+    hard_kinds: kinds whose demand is at least the highest use seen.
     """
 
     headroom: float = 0.15
@@ -45,7 +45,6 @@ class RightsizePolicy(ABC):
     review_days: float = 30.0
     saturated_at: float = 0.95
     min_change: float = 0.05
-    hours_per_month: float = HOURS_PER_MONTH
     steps: Mapping[str, float] = field(default_factory=lambda: STEPS)
     hard_kinds: frozenset[str] = HARD_KINDS
 
@@ -60,7 +59,6 @@ class RightsizePolicy(ABC):
                 "review_days": (0.0, 365.0),
                 "saturated_at": (0.5, 1.0),
                 "min_change": (0.0, 0.5),
-                "hours_per_month": (1.0, 744.0),
             },
         )
         wrong = {kind: step for kind, step in self.steps.items() if not (math.isfinite(step) and step > 0)}

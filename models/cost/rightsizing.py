@@ -18,7 +18,7 @@ def rightsize(usage: pl.DataFrame, allocations: pl.DataFrame, *, policy: Rightsi
     """The size that each allocated resource should have.
 
     usage: resource_id, time (UTC), used. allocations: resource_id, resource_kind, allocated (the unit of `used`),
-    unit_price (currency per unit of `allocated` and hour; null where unknown).
+    unit_price (currency per unit of `allocated` for 30 days; null where unknown).
     policy: a `RightsizePolicy`, or the name of one in `POLICIES`.
 
     Returns resource_id, policy, recommended, allocated, saving_per_month, confidence, status, one row per resource in
@@ -36,13 +36,13 @@ def rightsize(usage: pl.DataFrame, allocations: pl.DataFrame, *, policy: Rightsi
     status = _status(chosen)
     sized = joined.with_columns(status=status).with_columns(recommended=_recommended(chosen))
     is_ok = pl.col("status") == STATUS_OK
-    per_hour = (pl.col("allocated") - pl.col("recommended")) * pl.col("unit_price")
+    saving = (pl.col("allocated") - pl.col("recommended")) * pl.col("unit_price")
     return sized.select(
         "resource_id",
         policy=pl.lit(chosen.name),
         recommended=pl.when(is_ok).then("recommended"),
         allocated=pl.when(is_ok).then("allocated"),
-        saving_per_month=pl.when(is_ok).then(per_hour * chosen.hours_per_month),
+        saving_per_month=pl.when(is_ok).then(saving),
         confidence=pl.when(is_ok).then(pl.col("completeness") * pl.col("steadiness")),
         status="status",
     )

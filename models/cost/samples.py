@@ -12,8 +12,8 @@ from polars._typing import PolarsDataType
 
 from models.series import ANY_TYPE, TIME, ensure_columns
 
-HOURS_PER_MONTH: Final = 730.0
-"""Hours of an average month, 8760 / 12, as cloud price lists use it."""
+DAYS_PER_MONTH: Final = 30.0
+"""A month of money, in days: the base of `unit_price` and of every saving."""
 
 USAGE: Final[dict[str, PolarsDataType]] = {"resource_id": ANY_TYPE, "time": TIME, "used": pl.Float64}
 ALLOCATIONS: Final[dict[str, PolarsDataType]] = {

@@ -55,7 +55,7 @@ def test_figures_against_plain_loops():
     assert row["idle_share"] == pytest.approx(sum(s < 0.05 for s in shares) / len(shares))
     assert row["mean_utilisation"] == pytest.approx(math.fsum(shares) / len(shares))
     assert row["p95_utilisation"] == pytest.approx(float(np.quantile(np.array(shares), 0.95)))
-    assert row["saving_per_month"] == pytest.approx(8 * 0.04 * 730)
+    assert row["saving_per_month"] == pytest.approx(8 * 0.04)
     assert row["confidence"] > 0.9
 
 
