@@ -75,7 +75,8 @@ def test_crps_equals_the_plain_loop_in_any_order_of_quantiles() -> None:
     quantiles = PREDICTED[..., None] + np.array([-4.0, -2.0, 0.0, 2.0, 4.0])
     slow = [loop_crps(a, q, PROBABILITIES.tolist()) for a, q in zip(ACTUAL.tolist(), quantiles.tolist(), strict=True)]
     np.testing.assert_allclose(ev.crps(ACTUAL, quantiles, PROBABILITIES), slow, rtol=1e-12)
-    np.testing.assert_allclose(ev.crps(ACTUAL, quantiles[..., ::-1], PROBABILITIES[::-1]), slow, rtol=1e-12)
+    order = [3, 0, 4, 2, 1]
+    np.testing.assert_allclose(ev.crps(ACTUAL, quantiles[..., order], PROBABILITIES[order]), slow, rtol=1e-12)
 
 
 def test_crps_of_the_median_alone_is_the_mean_absolute_error() -> None:
