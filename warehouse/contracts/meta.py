@@ -51,6 +51,7 @@ DAY_STATE = Contract(
         text("reason", "Why it is blocked or was waved through"),
         _instant("changed_at", "When this state began", required=True),
         text("run_id", "Run"),
+        count_of("sequence", "Order of the records", required=True),
     ),
     grain=("table_name", "day"),
     time_column="changed_at",

@@ -56,7 +56,9 @@ class Contract:
     shape: `event` rows belong to a day and are appended or replaced; `entity` rows change in place under their key and have no day;
     `snapshot` is an entity with a day (incidents: the day they opened); `log` is the platform's own append-only record.
     grain: the columns that identify a row. collapse: equal rows of one grain become one (not for logs and bills, where equal rows are
-    separate facts that their id keeps apart)."""
+    separate facts that their id keeps apart).
+    Of an entity: immutable columns may never differ under one key (a hash collision is an error); merge names how a column's old and new value
+    become one (`least`, `greatest`); dirties are the columns whose span of days an upsert re-opens."""
 
     schema: str
     name: str
@@ -67,6 +69,9 @@ class Contract:
     shape: Shape = "event"
     sort_key: tuple[str, ...] = ()
     collapse: bool = True
+    immutable: tuple[str, ...] = ()
+    merge: tuple[tuple[str, str], ...] = ()
+    dirties: tuple[str, str] | None = None
     may_be_empty: bool = False
     row_rules: tuple[RowRule, ...] = ()
     expectations: tuple[Expectation, ...] = ()

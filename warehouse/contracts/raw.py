@@ -81,6 +81,8 @@ METRIC_SERIES = Contract(
     time_column="last_seen",
     shape="entity",
     sort_key=("source", "metric_name", "series_id"),
+    immutable=("metric_name", "labels"),
+    merge=(("first_seen", "least"), ("last_seen", "greatest")),
     row_rules=(
         RowRule("metric_name_present", "metric_name <> ''", "the metric has a name"),
         RowRule("kind_known", "kind IN ('gauge', 'counter', 'histogram', 'summary', 'unknown')", "the kind is one of the five"),
@@ -303,6 +305,7 @@ INCIDENTS = Contract(
     time_column="opened_time",
     shape="snapshot",
     sort_key=("opened_time", "incident_id"),
+    dirties=("opened_time", "resolved_time"),
     may_be_empty=True,
     row_rules=(
         RowRule("incident_id_present", "incident_id <> ''", "the incident has an id"),
