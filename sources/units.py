@@ -74,8 +74,8 @@ ANNOTATION = re.compile(r"\{[^{}]*\}")
 def base_unit(unit: str | None) -> tuple[str | None, float]:
     """The UCUM base unit of `unit` and the factor that brings a value to it: `base_unit("ms") == ("s", 0.001)`.
 
-    Annotations count as 1 (`{request}/s` is `1/s`), as UCUM has it; a quotient is brought to the quotient of the bases (`MiBy/min`).
-    Percent stays percent. None for no unit; a unit that is not known comes back as it is with factor 1 (the contract warns)."""
+    Annotations count as 1 (`{request}/s` is `1/s`), as UCUM has it; quotients become quotients of bases (`MiBy/min`).
+    Percent stays percent. None for no unit; an unknown one comes back as it is with factor 1 (the contract warns)."""
     text = (unit or "").strip()
     if text.lower() in ABSENT:
         return None, 1.0
