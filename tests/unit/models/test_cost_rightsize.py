@@ -170,6 +170,15 @@ def test_dirty_rows_change_nothing():
     assert rightsize(dirty, allocations, policy="p95").equals(rightsize(clean, allocations, policy="p95"))
 
 
+def test_of_samples_with_one_time_the_last_counts():
+    used = noisy(14, 1)
+    doubled = pl.concat([usage("a", [7.0] * len(used)), usage("a", used)])
+    allocations = allocation("a", 8.0)
+    assert rightsize(doubled, allocations, policy="peak").equals(
+        rightsize(usage("a", used), allocations, policy="peak")
+    )
+
+
 def test_no_resources_give_an_empty_result_with_all_columns():
     assert rightsize(usage("a", [1.0]), allocation("a", 1.0).clear(), policy="peak").columns == RESULT
 

@@ -204,6 +204,12 @@ def test_first_order_of_ishigami_is_the_published_one():
     }
 
 
+def test_input_without_influence_contributes_nothing_on_average():
+    rng = np.random.default_rng(1)
+    shares = [first_order({"x": rng.normal(size=500)}, rng.normal(size=500))["x"] for _ in range(200)]
+    assert sum(shares) / 200 < 0.008
+
+
 def test_same_seed_same_result_whatever_the_order():
     frame = with_assumptions(inputs().head(2))
     first = simulate(frame, draws=300, seed=4)
