@@ -280,10 +280,10 @@ def test_scenario_fixes_a_value():
 def test_items_list_results_inputs_and_sensitivity():
     frame = inputs(platform_cost_per_year=(1.0, 2.0, 3.0, "pert"))
     result = simulate(frame, draws=200)
-    table = items(result, frame)
+    table = items(result, frame, currency="EUR")
     assert table["item"].is_unique().all()
     row = table.row(by_predicate=pl.col("item") == "npv", named=True)
-    assert (row["p10"], row["p50"]) == (value(result.npv, 0.1), value(result.npv, 0.5))
+    assert (row["p10"], row["p50"], row["unit"]) == (value(result.npv, 0.1), value(result.npv, 0.5), "EUR")
     row = table.row(by_predicate=pl.col("item") == "input:platform_cost_per_year", named=True)
     assert (row["p05"], row["p50"], row["p95"], row["provenance"], row["evidence"]) == (1, 2, 3, "assumed", "test")
     assert table.filter(pl.col("item").str.starts_with("sensitivity:")).height == len(INPUTS)
