@@ -102,6 +102,7 @@ class FileSourceSettings(SourceSettings):
     path: str | tuple[str, ...] = Field((), description="File, glob or s3:// pattern; relative to data_root")
     inbox: str | None = Field(None, description="Folder whose files are taken and moved to done/ or rejected/")
     settle_seconds: float = Field(2.0, ge=0, description="A file that changed more recently than this is still growing")
+    max_expanded_bytes: int = Field(64 * 2**30, ge=1024, description="A compressed file may not expand beyond this")
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -135,7 +136,6 @@ class OtlpSettings(FileSourceSettings):
 
     kind: Literal["otlp"]
     max_line_bytes: int = Field(64 * 2**20, ge=1024)
-    max_expanded_bytes: int = Field(64 * 2**30, ge=1024, description="A compressed file may not expand beyond this")
 
 
 class FocusSettings(FileSourceSettings):
@@ -208,6 +208,7 @@ class AlertmanagerSettings(SourceSettings):
     path: str | tuple[str, ...] = ()
     inbox: str | None = None
     settle_seconds: float = Field(2.0, ge=0)
+    max_expanded_bytes: int = Field(64 * 2**30, ge=1024)
     timeout_seconds: float = Field(30.0, gt=0)
     max_attempts: int = Field(5, ge=1, le=20)
     auth: AuthSettings = AuthSettings()
