@@ -1,0 +1,83 @@
+"""From a contract to the expectations of its suite. Knows nothing of Great Expectations or Dagster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from warehouse.contracts import Contract, Expectation
+
+QUARANTINE_LIMIT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """All expectations of a table, in the order in which they are reported."""
+
+    table: str
+    expectations: tuple[Expectation, ...]
+
+
+def suite_of(contract: Contract) -> Suite:
+    """Required columns, grain, row count, the row rules again (on what is really in the lake), then the contract's own expectations."""
+    parts: list[Expectation] = [_row_count(contract)]
+    parts += [
+        Expectation(f"required_{c.name}", "not_null", "error", f"{c.name} is present", (c.name,)) for c in contract.columns if c.required
+    ]
+    parts.append(Expectation("grain_unique", "unique", "error", f"one row per {', '.join(contract.grain)}", contract.grain))
+    if contract.has_day and contract.time_column not in (None, "day"):
+        parts.append(_rule("time_in_day", f"CAST({contract.time_column} AS DATE) = day", "the partition is the day of the row's time"))
+    parts += [_rule(r.name, r.condition, r.description) for r in contract.row_rules if "$slice" not in r.condition]
+    if contract.has_day and not contract.may_be_empty:
+        parts.append(_not_empty(contract))
+    if contract.has_source and contract.shape == "event":
+        parts.append(_quarantined_share(contract))
+    parts += contract.expectations
+    return Suite(contract.full_name, tuple(replace(p) for p in parts))
+
+
+def _rule(name: str, condition: str, description: str) -> Expectation:
+    return Expectation(
+        name, "no_rows", "error", description, sql=f"SELECT * FROM {{batch}} AS b WHERE NOT coalesce({condition}, FALSE)"
+    )
+
+
+def _row_count(contract: Contract) -> Expectation:
+    day = "day" if contract.has_day else "DATE '1970-01-01'"
+    return Expectation(
+        "row_count_as_committed",
+        "no_rows",
+        "error",
+        "every day holds exactly the rows that its commits recorded",
+        sql=f"""
+            SELECT s.day, s.row_count AS committed, coalesce(b.found, 0) AS found
+            FROM (FROM meta.day_state WHERE table_name = '{contract.full_name}' AND day >= {{day_start}} AND day < {{day_end}}) AS s
+            FULL JOIN (SELECT {day} AS day, count(*) AS found FROM {{batch}} AS x GROUP BY ALL) AS b ON b.day = s.day
+            WHERE coalesce(s.row_count, 0) <> coalesce(b.found, 0)""",
+    )
+
+
+def _not_empty(contract: Contract) -> Expectation:
+    return Expectation(
+        "not_empty",
+        "no_rows",
+        "warn",
+        "a day that was written holds rows",
+        sql=f"""
+            SELECT s.day FROM meta.day_state AS s
+            WHERE s.table_name = '{contract.full_name}' AND s.day >= {{day_start}} AND s.day < {{day_end}} AND s.row_count = 0
+              AND NOT EXISTS (SELECT 1 FROM {{batch}} AS b WHERE b.day = s.day)""",
+    )
+
+
+def _quarantined_share(contract: Contract) -> Expectation:
+    return Expectation(
+        "quarantined_share",
+        "no_rows",
+        "error",
+        f"no batch of the day lost over {QUARANTINE_LIMIT:.0%} of its rows to quarantine",
+        sql=f"""
+            SELECT DISTINCT b.day, l.origin, l.rows_quarantined, l.rows_read
+            FROM (SELECT DISTINCT day, source, batch_id FROM {{batch}} AS x) AS b
+            JOIN meta.ingest_log AS l ON l.batch_id = b.batch_id AND l.source = b.source AND l.table_name = '{contract.full_name}'
+            WHERE l.rows_quarantined > {QUARANTINE_LIMIT} * l.rows_read""",
+    )
