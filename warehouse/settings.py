@@ -27,14 +27,12 @@ class Section(BaseModel):
 class LakeSettings(Section):
     """Where the lake is and how much of the machine it may use."""
 
-    path: str = Field("lake", description="Folder or s3:// prefix of the Parquet files")
-    catalog: SecretStr = Field(
-        SecretStr("sqlite:lake/catalog.sqlite"), description="sqlite:FILE, or postgres:DSN (secrets as ${NAME})"
-    )
-    memory_limit: str = Field("4GiB", pattern=r"^\d+(\.\d+)?(MiB|GiB|MB|GB)$")
-    threads: int | None = Field(None, ge=1, description="DuckDB threads; default: the number of cores")
+    path: str = Field(default="lake", description="Folder or s3:// prefix of the Parquet files")
+    catalog: SecretStr = Field(default=SecretStr("sqlite:lake/catalog.sqlite"), description="sqlite:FILE, or postgres:DSN (secrets as ${NAME})")
+    memory_limit: str = Field(default="4GiB", pattern=r"^\d+(\.\d+)?(MiB|GiB|MB|GB)$")
+    threads: int | None = Field(default=None, ge=1, description="DuckDB threads; default: the number of cores")
     temp_directory: str | None = None
-    s3_endpoint: str | None = Field(None, description="host:port of an S3-compatible server")
+    s3_endpoint: str | None = Field(default=None, description="host:port of an S3-compatible server")
     s3_region: str = "us-east-1"
     s3_use_ssl: bool = True
 
@@ -43,8 +41,8 @@ class PublishSettings(Section):
     """The hot tier: one DuckDB file for dashboards."""
 
     path: str = "warehouse.duckdb"
-    raw_days: int = Field(2, ge=0)
-    rollup_days: int = Field(90, ge=1)
+    raw_days: int = Field(default=2, ge=0)
+    rollup_days: int = Field(default=90, ge=1)
 
 
 class ArchiveSettings(Section):
@@ -74,7 +72,7 @@ class RetentionSettings(Section):
         RetentionRule(tables="mart.*"),
         RetentionRule(tables="quarantine.*", keep_days=90, archive=False),
     )
-    hold_incident_days: int = Field(1, ge=0, description="Days before and after an incident that are held; see holds")
+    hold_incident_days: int = Field(default=1, ge=0, description="Days before and after an incident that are held; see holds")
     hold_incidents: bool = True
 
 
@@ -99,10 +97,10 @@ class SourceSettings(Section):
 class FileSourceSettings(SourceSettings):
     """A source that reads files: in place by path, or from an inbox folder that it empties into done/ and rejected/."""
 
-    path: str | tuple[str, ...] = Field((), description="File, glob or s3:// pattern; relative to data_root")
-    inbox: str | None = Field(None, description="Folder whose files are taken and moved to done/ or rejected/")
-    settle_seconds: float = Field(2.0, ge=0, description="A file that changed more recently than this is still growing")
-    max_expanded_bytes: int = Field(64 * 2**30, ge=1024, description="A compressed file may not expand beyond this")
+    path: str | tuple[str, ...] = Field(default=(), description="File, glob or s3:// pattern; relative to data_root")
+    inbox: str | None = Field(default=None, description="Folder whose files are taken and moved to done/ or rejected/")
+    settle_seconds: float = Field(default=2.0, ge=0, description="A file that changed more recently than this is still growing")
+    max_expanded_bytes: int = Field(default=64 * 2**30, ge=1024, description="A compressed file may not expand beyond this")
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -123,11 +121,11 @@ class PrometheusSettings(SourceSettings):
     url: str
     selectors: tuple[str, ...] = ('{__name__!=""}',)
     flavour: Literal["auto", "prometheus", "victoriametrics"] = "auto"
-    max_samples: int = Field(5_000_000, ge=1000, description="Samples that one query may return; windows are sized to it")
-    window_seconds: int = Field(3600, ge=60, description="First size of a query window")
-    lag_seconds: int = Field(60, ge=0, description="The open day is read up to this long ago")
-    timeout_seconds: float = Field(60.0, gt=0)
-    max_attempts: int = Field(5, ge=1, le=20)
+    max_samples: int = Field(default=5_000_000, ge=1000, description="Samples that one query may return; windows are sized to it")
+    window_seconds: int = Field(default=3600, ge=60, description="First size of a query window")
+    lag_seconds: int = Field(default=60, ge=0, description="The open day is read up to this long ago")
+    timeout_seconds: float = Field(default=60.0, gt=0)
+    max_attempts: int = Field(default=5, ge=1, le=20)
     auth: AuthSettings = AuthSettings()
 
 
@@ -135,7 +133,7 @@ class OtlpSettings(FileSourceSettings):
     """Files of the OpenTelemetry Collector: JSON, JSONL, protobuf, plain or .gz/.zst."""
 
     kind: Literal["otlp"]
-    max_line_bytes: int = Field(64 * 2**20, ge=1024)
+    max_line_bytes: int = Field(default=64 * 2**20, ge=1024)
 
 
 class FocusSettings(FileSourceSettings):
@@ -158,16 +156,16 @@ class TableSettings(FileSourceSettings):
     columns: dict[str, str] = {}
     metrics: dict[str, str | MetricColumn] = {}
     labels: dict[str, str] = {}
-    time_format: str = Field("auto", description="auto, s, ms, us, ns (Unix times), or a strptime pattern")
+    time_format: str = Field(default="auto", description="auto, s, ms, us, ns (Unix times), or a strptime pattern")
     time_zone: str = "UTC"
     delimiter: str | None = None
     header: bool = True
-    skip_lines: int = Field(0, ge=0)
-    column_names: tuple[str, ...] = Field((), description="Names of the columns of a file without a usable header")
+    skip_lines: int = Field(default=0, ge=0)
+    column_names: tuple[str, ...] = Field(default=(), description="Names of the columns of a file without a usable header")
     null_values: tuple[str, ...] = ("",)
-    filename_pattern: str | None = Field(None, description="Regular expression whose named groups become columns")
-    where: str | None = Field(None, description="SQL condition over the file's columns; rows that fail it are not read")
-    array_path: str | None = Field(None, description="Key of the array of rows inside a JSON document")
+    filename_pattern: str | None = Field(default=None, description="Regular expression whose named groups become columns")
+    where: str | None = Field(default=None, description="SQL condition over the file's columns; rows that fail it are not read")
+    array_path: str | None = Field(default=None, description="Key of the array of rows inside a JSON document")
 
 
 class MetricColumn(Section):
@@ -184,13 +182,13 @@ class LogTextSettings(FileSourceSettings):
     """Text logs by a named pattern, or by a regular expression with named groups."""
 
     kind: Literal["log_text"]
-    pattern: str = Field("json", description="apache_combined, log4j, json, or a regular expression with named groups")
-    service: str | None = Field(None, description="Service of all lines; `{group}` takes it from filename_pattern")
+    pattern: str = Field(default="json", description="apache_combined, log4j, json, or a regular expression with named groups")
+    service: str | None = Field(default=None, description="Service of all lines; `{group}` takes it from filename_pattern")
     filename_pattern: str | None = None
     time_format: str = "auto"
     time_zone: str = "UTC"
     encoding: str = "utf-8"
-    max_line_bytes: int = Field(1 * 2**20, ge=1024)
+    max_line_bytes: int = Field(default=1 * 2**20, ge=1024)
     attributes: dict[str, str] = {}
 
 
@@ -207,10 +205,10 @@ class AlertmanagerSettings(SourceSettings):
     url: str | None = None
     path: str | tuple[str, ...] = ()
     inbox: str | None = None
-    settle_seconds: float = Field(2.0, ge=0)
-    max_expanded_bytes: int = Field(64 * 2**30, ge=1024)
-    timeout_seconds: float = Field(30.0, gt=0)
-    max_attempts: int = Field(5, ge=1, le=20)
+    settle_seconds: float = Field(default=2.0, ge=0)
+    max_expanded_bytes: int = Field(default=64 * 2**30, ge=1024)
+    timeout_seconds: float = Field(default=30.0, gt=0)
+    max_attempts: int = Field(default=5, ge=1, le=20)
     auth: AuthSettings = AuthSettings()
 
     @property
@@ -249,7 +247,7 @@ class CapacityRule(Section):
     limit_label: str | None = None
     limit_value: float | None = None
     unit: str | None = None
-    lead_time_days: float = Field(14, gt=0)
+    lead_time_days: float = Field(default=14, gt=0)
     resource_label: str | None = None
 
     @model_validator(mode="after")
@@ -266,7 +264,7 @@ class PriceRule(Section):
     pattern: str | None = None
     unit_price: float = Field(ge=0)
     unit: str | None = None
-    currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
 
 
 class Range(Section):
@@ -286,17 +284,17 @@ class Range(Section):
 class RoiSettings(Section):
     """Inputs of the return-on-investment model that no telemetry can measure. Absent ones fall back to stated assumptions."""
 
-    currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
     inputs: dict[str, float | Range] = {}
 
 
 class ModelSettings(Section):
     """How far models look back and ahead."""
 
-    history_days: int = Field(90, ge=7)
-    horizon_days: int = Field(60, ge=1)
-    risk: float = Field(0.05, gt=0, lt=1)
-    objective: float = Field(0.999, gt=0, lt=1, description="Default SLO of a service's error ratio")
+    history_days: int = Field(default=90, ge=7)
+    horizon_days: int = Field(default=60, ge=1)
+    risk: float = Field(default=0.05, gt=0, lt=1)
+    objective: float = Field(default=0.999, gt=0, lt=1, description="Default SLO of a service's error ratio")
 
 
 class Settings(Section):
@@ -314,7 +312,7 @@ class Settings(Section):
     service_map: tuple[ServiceRule, ...] = ()
     capacity: tuple[CapacityRule, ...] = ()
     price: tuple[PriceRule, ...] = ()
-    start_day: date | None = Field(None, description="First day that Lakebed holds; default: of the data itself")
+    start_day: date | None = Field(default=None, description="First day that Lakebed holds; default: of the data itself")
 
     @field_validator("sources")
     @classmethod
@@ -397,7 +395,13 @@ def _step(model: Any, step: int | str) -> Any:
         "pagerduty": PagerDutySettings,
         "alertmanager": AlertmanagerSettings,
     }
-    lists = {"service_map": ServiceRule, "capacity": CapacityRule, "price": PriceRule, "rules": RetentionRule, "auth": AuthSettings}
+    lists = {
+        "service_map": ServiceRule,
+        "capacity": CapacityRule,
+        "price": PriceRule,
+        "rules": RetentionRule,
+        "auth": AuthSettings,
+    }
     if step in kinds:
         return kinds[str(step)]
     if step in lists:

@@ -25,7 +25,13 @@ def suite_of(contract: Contract) -> Suite:
     ]
     parts.append(Expectation("grain_unique", "unique", "error", f"one row per {', '.join(contract.grain)}", contract.grain))
     if contract.has_day and contract.time_column not in (None, "day"):
-        parts.append(_rule("time_in_day", f"CAST({contract.time_column} AS DATE) = day", "the partition is the day of the row's time"))
+        parts.append(
+            _rule(
+                "time_in_day",
+                f"CAST({contract.time_column} AS DATE) = day",
+                "the partition is the day of the row's time",
+            )
+        )
     parts += [_rule(r.name, r.condition, r.description) for r in contract.row_rules if "$slice" not in r.condition]
     if contract.has_day and not contract.may_be_empty:
         parts.append(_not_empty(contract))
@@ -37,7 +43,11 @@ def suite_of(contract: Contract) -> Suite:
 
 def _rule(name: str, condition: str, description: str) -> Expectation:
     return Expectation(
-        name, "no_rows", "error", description, sql=f"SELECT * FROM {{batch}} AS b WHERE NOT coalesce({condition}, FALSE)"
+        name,
+        "no_rows",
+        "error",
+        description,
+        sql=f"SELECT * FROM {{batch}} AS b WHERE NOT coalesce({condition}, FALSE)",
     )
 
 

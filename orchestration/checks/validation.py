@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
 from orchestration.checks.engine import Outcome
@@ -95,7 +95,7 @@ def _failed_days(validator: Validates, contract: Contract, expectation: Expectat
 
 
 def _record(lake: Lake, verdict: Verdict, versions: dict[date, int], run_id: str | None) -> None:
-    now = datetime.now(timezone.utc).replace(tzinfo=None)
+    now = datetime.now(UTC).replace(tzinfo=None)
     rows = []
     for outcome in verdict.outcomes:
         failed = verdict.failed_days.get(outcome.name, set())
@@ -104,6 +104,17 @@ def _record(lake: Lake, verdict: Verdict, versions: dict[date, int], run_id: str
             ok = day not in failed
             count = 0 if ok else outcome.unexpected_count
             rows.append(
-                (verdict.table, day, versions[day], outcome.name, outcome.severity, ok, count, None if ok else details, now, run_id)
+                (
+                    verdict.table,
+                    day,
+                    versions[day],
+                    outcome.name,
+                    outcome.severity,
+                    ok,
+                    count,
+                    None if ok else details,
+                    now,
+                    run_id,
+                )
             )
     lake.append_log("meta.check_results", rows)

@@ -82,7 +82,11 @@ SPAN_ROLLUP_5M = Contract(
     row_rules=(in_slice(),),
     expectations=(
         Expectation(
-            "errors_within_count", "no_rows", "error", "errors <= spans", sql="SELECT * FROM {batch} AS b WHERE error_count > span_count"
+            "errors_within_count",
+            "no_rows",
+            "error",
+            "errors <= spans",
+            sql="SELECT * FROM {batch} AS b WHERE error_count > span_count",
         ),
         Expectation(
             "sketch_complete",
@@ -122,7 +126,11 @@ RESOURCES = Contract(
     "resources",
     "Resources that telemetry, limits or bills named on a day: service, team, capacity and price",
     (
-        text("resource_id", "Provider's id, pod, host or instance; suffix /kind for a disk, cpu, memory or pool of it", required=True),
+        text(
+            "resource_id",
+            "Provider's id, pod, host or instance; suffix /kind for a disk, cpu, memory or pool of it",
+            required=True,
+        ),
         text("resource_kind", "disk, cpu, memory, pool, or the bill's resource type"),
         SERVICE,
         TEAM,
@@ -132,7 +140,11 @@ RESOURCES = Contract(
         text("unit", "Unit of the capacity"),
         number("used_mean", "Mean use on the day, in `unit`"),
         number("used_max", "Largest use on the day, in `unit`"),
-        number("unit_price", "Price of one unit for 30 days: EffectiveCost / ConsumedQuantity of 30 days, else [[price]]", "billing_currency"),
+        number(
+            "unit_price",
+            "Price of one unit for 30 days: EffectiveCost / ConsumedQuantity of 30 days, else [[price]]",
+            "billing_currency",
+        ),
         text("billing_currency", "ISO 4217 currency of the price"),
         text("price_source", "bill, config or NULL"),
         number("effective_cost_30d", "Amortised cost of the last 30 days", "billing_currency"),

@@ -62,7 +62,11 @@ TRENDS = Contract(
         text("series_id", "service/measure or resource_id", required=True),
         text("subject", "service, resource or metric", required=True),
         SERVICE,
-        text("measure", "latency_p95_ms, error_ratio, request_count, log_error_count, effective_cost, used_mean, ...", required=True),
+        text(
+            "measure",
+            "latency_p95_ms, error_ratio, request_count, log_error_count, effective_cost, used_mean, ...",
+            required=True,
+        ),
         text("unit", "Unit of the measure"),
         number("mean", "Mean over the history looked at"),
         number("slope_per_day", "Robust slope (Theil-Sen)", "unit/d"),

@@ -85,12 +85,14 @@ METRIC_SERIES = Contract(
     merge=(("first_seen", "least"), ("last_seen", "greatest")),
     row_rules=(
         RowRule("metric_name_present", "metric_name <> ''", "the metric has a name"),
-        RowRule("kind_known", "kind IN ('gauge', 'counter', 'histogram', 'summary', 'unknown')", "the kind is one of the five"),
+        RowRule(
+            "kind_known",
+            "kind IN ('gauge', 'counter', 'histogram', 'summary', 'unknown')",
+            "the kind is one of the five",
+        ),
         RowRule("seen_in_order", "first_seen <= last_seen", "first_seen is not after last_seen"),
     ),
-    expectations=(
-        Expectation("unit_known", "in_set", "warn", "the unit is a UCUM base unit that Lakebed knows", ("unit",), values=UNITS),
-    ),
+    expectations=(Expectation("unit_known", "in_set", "warn", "the unit is a UCUM base unit that Lakebed knows", ("unit",), values=UNITS),),
     tags=("metrics",),
 )
 
@@ -188,8 +190,18 @@ SPANS = Contract(
     "Spans of distributed traces",
     (
         SOURCE,
-        Column("trace_id", "VARCHAR", "Trace id, 32 lower-case hex digits (other ids as the source writes them)", required=True),
-        Column("span_id", "VARCHAR", "Span id, 16 lower-case hex digits (other ids as the source writes them)", required=True),
+        Column(
+            "trace_id",
+            "VARCHAR",
+            "Trace id, 32 lower-case hex digits (other ids as the source writes them)",
+            required=True,
+        ),
+        Column(
+            "span_id",
+            "VARCHAR",
+            "Span id, 16 lower-case hex digits (other ids as the source writes them)",
+            required=True,
+        ),
         Column("parent_span_id", "VARCHAR", "Span id of the parent; NULL for a root"),
         Column("service", "VARCHAR", "service.name of the resource, as it came", required=True),
         Column("name", "VARCHAR", "Operation name", required=True),
@@ -246,7 +258,12 @@ LOGS = Contract(
     "Log records, every line kept",
     (
         SOURCE,
-        Column("log_id", "UUID", "From source, original file identity and ordinal, so equal lines all survive", required=True),
+        Column(
+            "log_id",
+            "UUID",
+            "From source, original file identity and ordinal, so equal lines all survive",
+            required=True,
+        ),
         time_column("Time of the record, cut to us; of its arrival where it has none"),
         Column("time_unix_nano", "BIGINT", "Time of the record", "ns", required=True),
         Column("observed_time_unix_nano", "BIGINT", "When the collector saw it", "ns"),
@@ -343,7 +360,11 @@ CHANGES = Contract(
     may_be_empty=True,
     row_rules=(
         RowRule("change_id_present", "change_id <> ''", "the change has an id"),
-        RowRule("kind_known", "kind IN ('deploy', 'release', 'config', 'commit', 'migration')", "the kind is one of the five"),
+        RowRule(
+            "kind_known",
+            "kind IN ('deploy', 'release', 'config', 'commit', 'migration')",
+            "the kind is one of the five",
+        ),
     ),
     tags=("changes",),
 )
@@ -359,7 +380,11 @@ def _focus_rules() -> tuple[RowRule, ...]:
         for column, values in ENUMERATIONS.items()
     )
     return (
-        RowRule("currency_iso_4217", f"BillingCurrency IN ({', '.join(repr(c) for c in ISO_4217)})", "BillingCurrency is in ISO 4217"),
+        RowRule(
+            "currency_iso_4217",
+            f"BillingCurrency IN ({', '.join(repr(c) for c in ISO_4217)})",
+            "BillingCurrency is in ISO 4217",
+        ),
         RowRule("charge_period_in_order", "ChargePeriodStart < ChargePeriodEnd", "a charge period ends after it starts"),
         RowRule("billing_period_in_order", "BillingPeriodStart < BillingPeriodEnd", "a billing period ends after it starts"),
         *enums,
@@ -372,7 +397,12 @@ COSTS = Contract(
     "Cloud bills under the column names of FOCUS, normalised from 1.0 to 1.4",
     (
         SOURCE,
-        Column("charge_id", "UUID", "From source, file identity and ordinal: equal charges are separate facts", required=True),
+        Column(
+            "charge_id",
+            "UUID",
+            "From source, file identity and ordinal: equal charges are separate facts",
+            required=True,
+        ),
         *FOCUS_COLUMNS,
         Column("focus_version", "VARCHAR", "Version or dialect that the row was written in", required=True),
         BATCH,

@@ -1,0 +1,78 @@
+"""Asset checks from contracts: per table one that blocks and one that warns, each with Great Expectations' own results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetKey,
+    MetadataValue,
+    multi_asset_check,
+)
+
+from orchestration.metadata import key_of, markdown_table
+from orchestration.partitions import clip, window
+from orchestration.resources import Platform
+from warehouse.contracts import CONTRACTS, Contract
+from warehouse.lake.state import NO_DAY
+
+if TYPE_CHECKING:
+    from orchestration.checks.validation import Verdict
+
+ERRORS, WARNINGS = "errors", "warnings"
+
+
+def table_checks(contract: Contract) -> AssetChecksDefinition:
+    """Validate the days of the run's window that were written since they were last checked."""
+    key = key_of(contract.full_name)
+    specs = [
+        AssetCheckSpec(ERRORS, asset=key, blocking=True, description="Expectations whose failure keeps the day out of what is downstream"),
+        AssetCheckSpec(WARNINGS, asset=key, description="Expectations that deserve a look"),
+    ]
+
+    @multi_asset_check(name=f"check__{contract.schema}__{contract.name}", specs=specs)
+    def check(context: AssetCheckExecutionContext, platform: Platform) -> Iterator[AssetCheckResult]:
+        from orchestration.checks.validation import validate_days
+
+        states = platform.lake.states(contract.full_name)
+        days = [d for d, s in states.items() if s.state == "unchecked" or platform.force]
+        chosen = clip(days, window(context)) if contract.has_day else [d for d in days if d == NO_DAY]
+        platform.report(f"check {contract.full_name}")
+        verdict = validate_days(platform.lake, platform.validator, contract, chosen, run_id=context.run.run_id) if chosen else None
+        yield _result(key, ERRORS, AssetCheckSeverity.ERROR, "error", verdict)
+        yield _result(key, WARNINGS, AssetCheckSeverity.WARN, "warn", verdict)
+
+    return check
+
+
+def all_checks() -> list[AssetChecksDefinition]:
+    """Checks of every raw, core and mart table."""
+    return [table_checks(c) for c in CONTRACTS.values() if c.schema != "meta"]
+
+
+def _result(key: AssetKey, name: str, severity: AssetCheckSeverity, level: str, verdict: Verdict | None) -> AssetCheckResult:
+    if verdict is None:
+        return AssetCheckResult(
+            asset_key=key, check_name=name, passed=True, severity=severity, metadata={"note": "no day in this window was written anew"}
+        )
+    outcomes = [o for o in verdict.outcomes if o.severity == level]
+    failed = {o.name: f"{len(verdict.failed_days[o.name])} day(s): {json.dumps(o.result, default=str)[:300]}" for o in outcomes if not o.success}
+    metadata: dict[str, object] = {
+        "days": len(verdict.days),
+        "expectations": len(outcomes),
+        "results": MetadataValue.json({o.name: {"success": o.success, "result": _plain(o.result)} for o in outcomes}),
+    }
+    if failed:
+        metadata["failed"] = MetadataValue.md(markdown_table({"expectation": "result"}, failed))
+    return AssetCheckResult(asset_key=key, check_name=name, passed=not failed, severity=severity, metadata=metadata)
+
+
+def _plain(result: dict[str, object]) -> object:
+    return json.loads(json.dumps(result, default=str))

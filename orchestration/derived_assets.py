@@ -1,0 +1,37 @@
+"""One asset per SQL model: its dependencies are the tables that its query reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dagster import AssetExecutionContext, AssetsDefinition, Backoff, DailyPartitionsDefinition, MaterializeResult, RetryPolicy, multi_asset
+
+from orchestration.deriving import derive
+from orchestration.metadata import derived_facts, spec_of
+from orchestration.partitions import ONE_RUN, days_of, window
+from orchestration.resources import Platform
+from warehouse.contracts import CONTRACTS
+
+if TYPE_CHECKING:
+    from transforms.model import Model
+
+RETRY = RetryPolicy(max_retries=2, delay=2, backoff=Backoff.EXPONENTIAL)
+
+
+def sql_asset(model: Model, partitions: DailyPartitionsDefinition) -> AssetsDefinition:
+    """The asset of a SQL model; a run builds the days of its window that need it."""
+    contract = CONTRACTS[model.name]
+    deps = [name for name in model.inputs if CONTRACTS[name].schema != "meta"]
+
+    @multi_asset(
+        name=model.name.replace(".", "__"),
+        specs=[spec_of(contract, partitions, deps=deps)],
+        backfill_policy=ONE_RUN,
+        retry_policy=RETRY,
+    )
+    def build(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:
+        platform.report(model.name)
+        result = derive(platform.lake, model, days_of(window(context)), run_id=context.run.run_id, force=platform.force)
+        return MaterializeResult(metadata=derived_facts(platform.lake, contract, result))
+
+    return build

@@ -1,0 +1,116 @@
+"""Reads every configured source and lands its units. Decides nothing about Dagster and knows nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from warehouse.errors import LakebedError
+from warehouse.lake import Slice, Unit
+from warehouse.lake.lake import Lake
+from warehouse.lake.work import Landed
+
+if TYPE_CHECKING:
+    from warehouse.settings import Settings
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFailure:
+    """A source or one of its files that could not be read."""
+
+    source: str
+    origin: str
+    message: str
+
+
+@dataclass(slots=True)
+class Ingest:
+    """What one pass over the sources did."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    days: dict[str, set[date]] = field(default_factory=dict)
+    quarantined: int = 0
+    batches: int = 0
+    known: int = 0
+    failures: list[SourceFailure] = field(default_factory=list)
+
+    def add(self, landed: Landed) -> None:
+        """Count a unit."""
+        if landed.already:
+            self.known += 1
+            return
+        self.batches += 1
+        self.quarantined += landed.quarantined
+        for table, rows in landed.tables.items():
+            self.rows[table] = self.rows.get(table, 0) + rows
+        for table, days in landed.days.items():
+            self.days.setdefault(table, set()).update(days)
+
+
+def read_sources(
+    lake: Lake,
+    settings: Settings,
+    window: Slice,
+    *,
+    run_id: str | None = None,
+    allow_shrink: Iterable[str] = (),
+    only: Iterable[str] | None = None,
+    progress: Progress = lambda _message: None,
+) -> Ingest:
+    """Land every unit of every enabled source. One that fails does not stop the others; its failure is in the result and in
+    meta.check_results under the table name `source:<name>`."""
+    result = Ingest()
+    shrinking = set(allow_shrink)
+    chosen = set(only) if only is not None else set(settings.sources)
+    for name, source in settings.sources.items():
+        if name not in chosen or not source.enabled:
+            continue
+        before = len(result.failures)
+        _read_source(lake, settings, name, window, result, run_id, name in shrinking, progress)
+        _record(lake, name, result.failures[before:], run_id)
+    return result
+
+
+def _read_source(
+    lake: Lake,
+    settings: Settings,
+    name: str,
+    window: Slice,
+    result: Ingest,
+    run_id: str | None,
+    allow_shrink: bool,
+    progress: Progress,
+) -> None:
+    from sources import units
+
+    try:
+        for unit in units(name, settings.sources[name], config=settings, known=lake.known(name), window=window):
+            progress(f"{name}: {unit.origin}")
+            _land(lake, unit, result, run_id, allow_shrink)
+    except LakebedError as error:
+        result.failures.append(SourceFailure(name, "", str(error)))
+
+
+def _land(lake: Lake, unit: Unit, result: Ingest, run_id: str | None, allow_shrink: bool) -> None:
+    from sources.inbox import accept, reject
+
+    try:
+        result.add(lake.land(unit, run_id=run_id, allow_shrink=allow_shrink))
+    except LakebedError as error:
+        result.failures.append(SourceFailure(unit.source, unit.origin, str(error)))
+        if unit.inbox_file is not None:
+            reject(unit.inbox_file, str(error))
+        return
+    accept(unit)
+
+
+def _record(lake: Lake, name: str, failures: list[SourceFailure], run_id: str | None) -> None:
+    """One record per pass and source, so that a source that is well again is seen to be."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    text = "; ".join(f"{f.origin or f.source}: {f.message}" for f in failures)[:2000]
+    row = (f"source:{name}", now.date(), 0, "readable", "error", not failures, len(failures), text or None, now, run_id)
+    lake.append_log("meta.check_results", [row])

@@ -1,0 +1,70 @@
+"""What assets are given: the platform (settings, the open lake, checks) of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagster import ConfigurableResource
+from pydantic import PrivateAttr
+
+from warehouse.settings import Settings, load
+
+if TYPE_CHECKING:
+    from orchestration.checks.engine import Validator
+    from warehouse.lake.lake import Lake
+
+_open_lakes: dict[str, Lake] = {}
+
+
+class Platform(ConfigurableResource):  # type: ignore[type-arg]
+    """The configuration of a run, and the lake, opened once per process (attaching costs a quarter of a second).
+
+    allow_shrink: sources whose slices may shrink in this run. force: build days whose inputs have not changed."""
+
+    config_file: str
+    allow_shrink: list[str] = []
+    force: bool = False
+    _progress: Callable[[str], None] = PrivateAttr(default=lambda _message: None)
+    _validators: dict[str, Validator] = PrivateAttr(default_factory=dict)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The configuration, read when it is first needed."""
+        return load(Path(self.config_file))
+
+    @property
+    def lake(self) -> Lake:
+        """The lake of this process."""
+        from warehouse.lake.lake import Lake
+
+        key = str(Path(self.config_file).resolve())
+        if key not in _open_lakes:
+            _open_lakes[key] = Lake.open(self.settings)
+        return _open_lakes[key]
+
+    @property
+    def validator(self) -> Validator:
+        """Great Expectations over the lake of this process."""
+        from orchestration.checks.engine import Validator
+
+        if "lake" not in self._validators:
+            self._validators["lake"] = Validator(self.lake.connection)
+        return self._validators["lake"]
+
+    def watch(self, progress: Callable[[str], None]) -> Platform:
+        """Tell `progress` what is being worked on; returns the resource itself."""
+        self._progress = progress
+        return self
+
+    def report(self, message: str) -> None:
+        """Say what is being worked on."""
+        self._progress(message)
+
+
+def close_lakes() -> None:
+    """Close every lake that this process opened through the resource."""
+    while _open_lakes:
+        _open_lakes.popitem()[1].close()
