@@ -4,5 +4,6 @@ Does not belong here: single odd points (anomaly), the future (forecast), limits
 """
 
 from models.trend.drift import trends
+from models.trend.level_shifts import change_points
 
-__all__ = ["trends"]
+__all__ = ["change_points", "trends"]

@@ -1,0 +1,215 @@
+"""Change points: the segmentation against exhaustive search, and what is and is not found in rhythm and noise."""
+# ruff: noqa: DTZ001 (times in the lake are naive UTC)
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.series import NOT_ENOUGH_DATA
+from models.trend import change_points
+from models.trend import segmentation as sg
+
+T0 = datetime(2026, 1, 1)
+HOUR = timedelta(hours=1)
+COLUMNS = ["series_id", "time", "before", "after", "relative_change", "p_value", "q_value", "status"]
+
+
+def history(values: np.ndarray, step: timedelta = HOUR, series_id: str = "a") -> pl.DataFrame:
+    return pl.DataFrame({"series_id": [series_id] * len(values), "time": [T0 + step * i for i in range(len(values))], "value": values})
+
+
+def order_one(rng: np.random.Generator, n: int, phi: float) -> np.ndarray:
+    noise = rng.normal(size=n + 100) * np.sqrt(1 - phi**2)
+    for t in range(1, n + 100):
+        noise[t] += phi * noise[t - 1]
+    return noise[100:]
+
+
+def rhythm(n: int) -> np.ndarray:
+    x = np.arange(n)
+    return 100 + 20 * np.sin(2 * np.pi * x / 24) - 15.0 * (x // 24 % 7 >= 5)
+
+
+def test_piece_costs_equal_fits_by_numpy() -> None:
+    values = np.random.default_rng(1).normal(size=12) + np.arange(12) * 0.3
+    costs = sg.piece_costs(values, 2.0)
+    for first, last in combinations(range(13), 2):
+        part, place = values[first:last], np.arange(last - first)
+        assert costs.level[first, last] == pytest.approx(np.sum((part - part.mean()) ** 2) / 2, abs=1e-9)
+        if part.size > 2:
+            residual = part - np.polyval(np.polyfit(place, part, 1), place)
+            assert costs.line[first, last] == pytest.approx(np.sum(residual**2) / 2, abs=1e-9)
+
+
+def test_best_cuts_are_the_cheapest_of_all() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        values = rng.normal(size=12) + 4 * (np.arange(12) >= 5) - 6 * (np.arange(12) >= 9)
+        costs = sg.piece_costs(values, 1.0)
+        price = np.log(12)
+
+        def total(cuts: tuple[int, ...], costs: sg.Costs = costs, price: float = price) -> float:
+            borders = [0, *cuts, 12]
+            pieces = list(pairwise(borders))
+            if any(b - a < 2 for a, b in pieces):
+                return float("inf")
+            return sum(min(costs.level[p], costs.line[p] + sg.SLOPE_PRICE * price) + sg.CUT_PRICE * price for p in pieces)
+
+        every = [cuts for k in range(5) for cuts in combinations(range(1, 12), k)]
+        assert tuple(sg.best_cuts(costs, 2)) == min(every, key=total)
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.6])
+def test_noise_variance_is_the_long_run_variance_in_spite_of_steps_and_spikes(phi: float) -> None:
+    rng = np.random.default_rng(3)
+    values = order_one(rng, 20_000, phi) + 5 * (np.arange(20_000) // 4000 % 2) + 0.001 * np.arange(20_000)
+    values[rng.integers(0, 20_000, 100)] += 50
+    assert sg.noise_variance(values, [1]) == pytest.approx((1 + phi) / (1 - phi), rel=0.25)
+
+
+def test_the_best_of_many_places_is_seldom_sure_where_nothing_changes() -> None:
+    rng, sure = np.random.default_rng(13), 0
+    for _ in range(200):
+        costs = sg.piece_costs(rng.normal(size=100), 1.0)
+        sure += min(sg.cut_p_value(costs, 0, k, 100, 5, 1e6) for k in range(5, 96)) <= 0.05
+    assert sure <= 16
+
+
+def test_a_ramp_is_not_a_step_and_a_step_on_a_ramp_is() -> None:
+    ramp = np.arange(100) * 0.5 + np.random.default_rng(14).normal(size=100)
+    assert sg.cut_p_value(sg.piece_costs(ramp, 1.0), 0, 50, 100, 5, 1e6) > 0.05
+    stepped = sg.piece_costs(ramp + 6 * (np.arange(100) >= 50), 1.0)
+    assert sg.cut_p_value(stepped, 0, 50, 100, 5, 1e6) < 1e-6
+
+
+def test_noise_of_a_constant_is_zero() -> None:
+    assert sg.noise_variance(np.full(50, 3.0), [1, 4]) == 0.0
+
+
+@pytest.mark.parametrize("freq", ["1h", None])
+@pytest.mark.parametrize("amplify", [False, True])
+def test_a_deploy_is_found_at_its_time_in_rhythm_and_noise(freq: str | None, amplify: bool) -> None:
+    rng = np.random.default_rng(4)
+    values, at = rhythm(24 * 60) + 4 * order_one(rng, 24 * 60, 0.5), 24 * 33 + 7
+    values = np.where(np.arange(values.size) >= at, values * 1.2 if amplify else values + 20, values)
+    found = change_points(history(values).sample(fraction=1, shuffle=True, seed=1), freq=freq)
+    assert found.columns == COLUMNS
+    assert found.height == 1
+    row = found.row(0, named=True)
+    assert abs(row["time"] - (T0 + at * HOUR)) <= timedelta(hours=6)
+    assert row["relative_change"] == pytest.approx(0.2, abs=0.03)
+    assert row["p_value"] <= row["q_value"] <= 0.05
+
+
+def test_long_series_are_searched_in_blocks_and_placed_to_the_point() -> None:
+    rng = np.random.default_rng(5)
+    n, at = 288 * 60, 288 * 20 + 101
+    values = np.tile(rhythm(60 * 24).reshape(-1, 1), 12).ravel() + rng.normal(size=n) + 30 * (np.arange(n) >= at)
+    found = change_points(history(values, timedelta(minutes=5)), freq="5m")
+    assert found["time"].to_list() == [T0 + at * timedelta(minutes=5)]
+
+
+def test_several_steps_are_told_apart() -> None:
+    level = np.repeat([10.0, 14.0, 9.0, 20.0], 250)
+    found = change_points(history(level + np.random.default_rng(6).normal(size=1000)), freq="1h")
+    places = [(t - T0) / HOUR for t in found["time"]]
+    assert len(places) == 3
+    assert np.abs(np.array(places) - [250, 500, 750]).max() <= 1
+    np.testing.assert_allclose(found["before"], [10, 14, 9], atol=0.5)
+    np.testing.assert_allclose(found["after"], [14, 9, 20], atol=0.5)
+
+
+def test_short_incidents_are_no_change_points() -> None:
+    rng = np.random.default_rng(7)
+    frames = []
+    for k in range(15):
+        values = rhythm(24 * 60) + 4 * order_one(rng, 24 * 60, 0.5)
+        for start in rng.integers(0, 24 * 60 - 8, 5):
+            values[start : start + int(rng.integers(1, 8))] *= 10
+        frames.append(history(values, series_id=f"s{k}"))
+    assert change_points(pl.concat(frames), freq="1h").height <= 1
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.9])
+@pytest.mark.parametrize("kind", ["noise", "ramp", "rhythm"])
+def test_false_discoveries_are_controlled_over_all_series(kind: str, phi: float) -> None:
+    rng = np.random.default_rng(8)
+    n = 24 * 45
+    base = {"noise": np.zeros(n), "ramp": np.linspace(0, 20, n), "rhythm": rhythm(n)}[kind]
+    quiet = [history(base + order_one(rng, n, phi), series_id=f"s{k}") for k in range(20)]
+    assert change_points(pl.concat(quiet), freq="1h").height <= 1
+
+
+def test_a_bend_is_a_change_and_a_straight_line_is_none() -> None:
+    x = np.arange(400.0)
+    noise = np.random.default_rng(9).normal(size=400)
+    found = change_points(history(np.maximum(x - 200, 0) * 0.5 + noise), freq="1h")
+    assert [abs((t - T0) / HOUR - 200) < 20 for t in found["time"]] == [True]
+    assert change_points(history(x * 0.5 + noise), freq="1h").is_empty()
+
+
+def test_every_extra_quiet_series_raises_q() -> None:
+    rng = np.random.default_rng(10)
+    step = history(rng.normal(size=200) + 1.6 * (np.arange(200) >= 100), series_id="step")
+    alone = change_points(step, freq="1h")["q_value"][0]
+    quiet = [history(rng.normal(size=200), series_id=f"s{k}") for k in range(9)]
+    among = change_points(pl.concat([step, *quiet]), freq="1h").filter(pl.col("series_id") == "step")["q_value"][0]
+    assert among == pytest.approx(10 * alone)
+
+
+def test_awkward_series_have_a_status_and_no_exception() -> None:
+    t = np.arange(200)
+    awkward = {
+        "constant": np.full(200, 7.0),
+        "empty": np.full(200, np.nan),
+        "huge": np.where(t % 2 == 0, 1e308, -1e308),
+        "negative": -100.0 - (t >= 100) * 50,
+        "two": np.where(t < 2, 1.0, np.nan),
+        "zeros": np.where(t % 17 == 0, 3.0, 0.0),
+    }
+    found = change_points(pl.concat([history(v, series_id=k) for k, v in awkward.items()]), freq="1h")
+    assert found["series_id"].to_list() == ["empty", "huge", "negative", "two"]
+    by_name = {row["series_id"]: row for row in found.iter_rows(named=True)}
+    assert by_name["empty"]["status"] == by_name["two"]["status"] == NOT_ENOUGH_DATA
+    assert by_name["huge"]["status"].startswith("failed:")
+    assert all(by_name["huge"][c] is None for c in COLUMNS[1:-1])
+    step = by_name["negative"]
+    assert (step["time"], step["before"], step["after"]) == (T0 + 100 * HOUR, -100.0, -150.0)
+    assert step["relative_change"] == -0.5
+
+
+def test_gaps_repeats_order_and_emptiness() -> None:
+    rng = np.random.default_rng(11)
+    frame = history(rng.normal(size=600) + 5 * (np.arange(600) >= 300))
+    holes = frame.filter(~pl.col("time").is_between(T0 + 200 * HOUR, T0 + 230 * HOUR)).sample(fraction=0.8, seed=2)
+    found = change_points(holes, freq="1h")
+    assert [abs((t - T0) / HOUR - 300) <= 3 for t in found["time"]] == [True]
+    assert change_points(pl.concat([holes, holes]).sample(fraction=1, shuffle=True, seed=3), freq="1h").equals(found)
+    assert change_points(frame.clear()).shape == (0, len(COLUMNS))
+
+
+def test_irregular_times_are_taken_as_a_sequence() -> None:
+    rng = np.random.default_rng(12)
+    minutes = np.cumsum(rng.exponential(10_000, 200)).astype(int)
+    values = rng.normal(size=200) + 6 * (np.arange(200) >= 120)
+    frame = pl.DataFrame({"series_id": [1] * 200, "time": [T0 + timedelta(minutes=int(m)) for m in minutes], "value": values})
+    assert change_points(frame)["time"].to_list() == [frame["time"][120]]
+
+
+@pytest.mark.realdata
+def test_real_process_control_series_agree_with_the_people_who_looked_at_them(realdata: Path) -> None:
+    annotations = json.loads((realdata / "tcpd" / "annotations.json").read_text())
+    for name in ("quality_control_1", "quality_control_3", "quality_control_5", "bank"):
+        raw = json.loads((realdata / "tcpd" / f"{name}.json").read_text())["series"][0]["raw"]
+        found = change_points(history(np.array(raw, np.float64), timedelta(days=1)), freq="1d")
+        places = [(t - T0).days for t in found["time"]]
+        for marked in annotations[name].values():
+            assert len(places) == len(marked)
+            assert all(abs(a - b) <= 5 for a, b in zip(places, marked, strict=True))
