@@ -51,12 +51,12 @@ def _triangular(draw: Draw, p: Array) -> Array:
 
 def _pert(draw: Draw, p: Array) -> Array:
     """Inverse of the PERT distribution: a beta with mean (low + 4 mode + high) / 6 (Malcolm et al., 1959)."""
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     width = draw.high - draw.low
     a = 1 + 4 * (draw.mode - draw.low) / width
     b = 1 + 4 * (draw.high - draw.mode) / width
-    values: Array = draw.low + width * beta.ppf(p, a, b)
+    values: Array = draw.low + width * betaincinv(a, b, p)
     return values
 
 
