@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from typing import TYPE_CHECKING
 
 from dagster import (
@@ -46,32 +47,59 @@ def table_checks(contract: Contract) -> AssetChecksDefinition:
         chosen = clip(days, window(context)) if contract.has_day else [d for d in days if d == NO_DAY]
         platform.report(f"check {contract.full_name}")
         verdict = validate_days(platform.lake, platform.validator, contract, chosen, run_id=context.run.run_id) if chosen else None
-        yield _result(key, ERRORS, AssetCheckSeverity.ERROR, "error", verdict)
-        yield _result(key, WARNINGS, AssetCheckSeverity.WARN, "warn", verdict)
+        blocked = [d for d, s in platform.lake.states(contract.full_name).items() if s.state == "blocked"]
+        still = clip(blocked, window(context)) if contract.has_day else blocked
+        yield _result(key, ERRORS, AssetCheckSeverity.ERROR, "error", verdict, still)
+        yield _result(key, WARNINGS, AssetCheckSeverity.WARN, "warn", verdict, [])
+
+    return check
+
+
+def sources_check() -> AssetChecksDefinition:
+    """Whether every source could be read when it was last asked; it does not block, since what did land is good."""
+    key = key_of("raw.metric_series")
+
+    @multi_asset_check(
+        name="check__sources",
+        specs=[AssetCheckSpec("sources_readable", asset=key, description="Every configured source was read without an error")],
+    )
+    def check(context: AssetCheckExecutionContext, platform: Platform) -> Iterator[AssetCheckResult]:
+        rows = platform.lake.connection.execute(
+            """SELECT table_name, details FROM meta.check_results WHERE starts_with(table_name, 'source:')
+               QUALIFY row_number() OVER (PARTITION BY table_name ORDER BY checked_at DESC) = 1 AND NOT success"""
+        ).fetchall()
+        configured = {f"source:{name}" for name in platform.settings.sources}
+        failed = {str(name).removeprefix("source:"): details for name, details in rows if name in configured}
+        metadata = {"failed": MetadataValue.md(markdown_table({"source": "why"}, failed))} if failed else {}
+        yield AssetCheckResult(asset_key=key, check_name="sources_readable", passed=not failed, metadata=metadata)
 
     return check
 
 
 def all_checks() -> list[AssetChecksDefinition]:
-    """Checks of every raw, core and mart table."""
-    return [table_checks(c) for c in CONTRACTS.values() if c.schema != "meta"]
+    """Checks of every raw, core and mart table, and of the sources."""
+    return [*(table_checks(c) for c in CONTRACTS.values() if c.schema != "meta"), sources_check()]
 
 
-def _result(key: AssetKey, name: str, severity: AssetCheckSeverity, level: str, verdict: Verdict | None) -> AssetCheckResult:
+def _result(
+    key: AssetKey, name: str, severity: AssetCheckSeverity, level: str, verdict: Verdict | None, blocked: list[date]
+) -> AssetCheckResult:
+    outcomes = [o for o in verdict.outcomes if o.severity == level] if verdict else []
+    metadata: dict[str, object] = {"expectations": len(outcomes)}
     if verdict is None:
-        return AssetCheckResult(
-            asset_key=key, check_name=name, passed=True, severity=severity, metadata={"note": "no day in this window was written anew"}
-        )
-    outcomes = [o for o in verdict.outcomes if o.severity == level]
-    failed = {o.name: f"{len(verdict.failed_days[o.name])} day(s): {json.dumps(o.result, default=str)[:300]}" for o in outcomes if not o.success}
-    metadata: dict[str, object] = {
-        "days": len(verdict.days),
-        "expectations": len(outcomes),
-        "results": MetadataValue.json({o.name: {"success": o.success, "result": _plain(o.result)} for o in outcomes}),
-    }
-    if failed:
-        metadata["failed"] = MetadataValue.md(markdown_table({"expectation": "result"}, failed))
-    return AssetCheckResult(asset_key=key, check_name=name, passed=not failed, severity=severity, metadata=metadata)
+        metadata["note"] = "no day in this window was written since it was last checked"
+    else:
+        metadata["days"] = len(verdict.days)
+        metadata["results"] = MetadataValue.json({o.name: {"success": o.success, "result": _plain(o.result)} for o in outcomes})
+        failed = {
+            o.name: f"{len(verdict.failed_days[o.name])} day(s): {json.dumps(o.result, default=str)[:300]}" for o in outcomes if not o.success
+        }
+        if failed:
+            metadata["failed"] = MetadataValue.md(markdown_table({"expectation": "result"}, failed))
+    if blocked:
+        metadata["blocked_days"] = ", ".join(map(str, blocked[:31]))
+    passed = not blocked and all(o.success for o in outcomes)
+    return AssetCheckResult(asset_key=key, check_name=name, passed=passed, severity=severity, metadata=metadata)
 
 
 def _plain(result: dict[str, object]) -> object:

@@ -8,11 +8,12 @@ from warehouse.contracts.raw import DAY, SERIES_ID, SOURCE, in_slice, time_colum
 SERVICE = Column("service", "VARCHAR", "Conformed service; `unknown` where nothing names one", required=True)
 TEAM = Column("team", "VARCHAR", "Team that owns the service, from [[service_map]]")
 MONEY = "DECIMAL(38,12)"
-SKETCH = Column(
-    "duration_sketch",
-    "MAP(INTEGER, BIGINT)",
-    "Log buckets of the duration: bucket i holds (gamma^(i-1), gamma^i] ns with gamma = 1.04; mergeable by adding counts",
+SKETCH_TYPE = "MAP(INTEGER, BIGINT)"
+SKETCH_NOTE = (
+    "Log buckets and their counts: key 0 holds zeros, else the key's sign is the value's and |key| - 32768 = ceil(ln |value| / ln 1.04); "
+    "read with sketch_quantile (within 2%), merge with sketch_merge or by adding counts"
 )
+SKETCH = Column("duration_sketch", SKETCH_TYPE, f"Sketch of the durations in ns. {SKETCH_NOTE}", required=True)
 
 
 def count_of(name: str, description: str, unit: str | None = None, *, required: bool = False) -> Column:
@@ -35,21 +36,25 @@ METRIC_ROLLUP_1H = Contract(
         SOURCE,
         SERIES_ID,
         time_column("Start of the hour"),
-        count_of("count", "Samples in the hour", "1", required=True),
+        count_of("count", "Samples in the hour with a finite value: sum / count is their mean", "1", required=True),
+        count_of("nonfinite_count", "Samples that are NaN or infinite; they enter nothing else", "1", required=True),
         number("sum", "Sum of the values"),
         number("min", "Smallest value"),
         number("max", "Largest value"),
         number("first", "Value of the first sample"),
         number("last", "Value of the last sample"),
-        number("increase", "Counters: growth since the sample before, resets handled; NULL for other kinds"),
+        number(
+            "increase", "Counters: growth since the sample before, resets handled (the sum, for delta temporality); NULL for other kinds"
+        ),
         count_of("resets", "Counters: resets in the hour"),
+        Column("value_sketch", SKETCH_TYPE, f"All but counters: sketch of the values. {SKETCH_NOTE}"),
         DAY,
     ),
     grain=("source", "series_id", "time"),
     time_column="time",
     sort_key=("source", "series_id", "time"),
     may_be_empty=True,
-    row_rules=(in_slice(), RowRule("count_positive", "count > 0", "a bucket holds at least one sample")),
+    row_rules=(in_slice(), RowRule("count_positive", "count + nonfinite_count > 0", "a bucket holds at least one sample")),
     expectations=(
         Expectation("min_not_above_max", "no_rows", "error", "min <= max", sql="SELECT * FROM {batch} AS b WHERE min > max"),
         Expectation("increase_not_negative", "between", "error", "a counter never shrinks", ("increase",), minimum=0),
@@ -66,6 +71,7 @@ SPAN_ROLLUP_5M = Contract(
         SERVICE,
         text("operation", "Span name", required=True),
         text("kind", "Span kind", required=True),
+        Column("is_entry", "BOOLEAN", "Server or consumer span, or one without a parent in the same service", required=True),
         time_column("Start of the five minutes"),
         count_of("span_count", "Spans that started in the bucket", "1", required=True),
         count_of("error_count", "Spans with status ERROR", "1", required=True),
@@ -75,7 +81,7 @@ SPAN_ROLLUP_5M = Contract(
         SKETCH,
         DAY,
     ),
-    grain=("source", "service", "operation", "kind", "time"),
+    grain=("source", "service", "operation", "kind", "is_entry", "time"),
     time_column="time",
     sort_key=("service", "operation", "time"),
     may_be_empty=True,
@@ -121,6 +127,41 @@ LOG_ROLLUP_1H = Contract(
     tags=("logs",),
 )
 
+RESOURCE_USAGE_1H = Contract(
+    "core",
+    "resource_usage_1h",
+    "Hourly use and limit of every resource that [[capacity]] describes: the history of capacity, idleness and right sizes",
+    (
+        text("resource_id", "Resource with its suffix /kind for a disk, cpu, memory or pool", required=True),
+        text("resource_kind", "disk, cpu, memory, pool, quota, licence", required=True),
+        SERVICE,
+        TEAM,
+        time_column("Start of the hour"),
+        number("used_mean", "Mean use in the hour, in `unit`; series of one resource added up"),
+        number("used_max", "Largest use in the hour, in `unit`; series of one resource added up"),
+        number("capacity", "Limit in the hour, in `unit`; NULL where nothing gave one within a day"),
+        text("unit", "Unit of use and limit"),
+        number("lead_time_days", "Days it takes to add capacity", "d"),
+        DAY,
+    ),
+    grain=("resource_id", "time"),
+    time_column="time",
+    sort_key=("resource_id", "time"),
+    may_be_empty=True,
+    row_rules=(in_slice(),),
+    expectations=(
+        Expectation("capacity_positive", "between", "warn", "a limit is above zero", ("capacity",), minimum=1e-300),
+        Expectation(
+            "mean_not_above_max",
+            "no_rows",
+            "error",
+            "mean <= max",
+            sql="SELECT * FROM {batch} AS b WHERE used_mean > used_max * (1 + 1e-9) + 1e-9",
+        ),
+    ),
+    tags=("capacity",),
+)
+
 RESOURCES = Contract(
     "core",
     "resources",
@@ -137,17 +178,21 @@ RESOURCES = Contract(
         text("provider", "Cloud provider"),
         text("region", "Region"),
         number("capacity", "Limit on the day, in `unit`"),
-        text("unit", "Unit of the capacity"),
+        text("unit", "Unit of capacity, use and price; of a resource as a whole the ConsumedUnit of its bill"),
         number("used_mean", "Mean use on the day, in `unit`"),
         number("used_max", "Largest use on the day, in `unit`"),
         number(
             "unit_price",
-            "Price of one unit for 30 days: EffectiveCost / ConsumedQuantity of 30 days, else [[price]]",
+            "Price of one unit: of a capacity for 30 days, of a billed whole EffectiveCost / ConsumedQuantity of 30 days; else [[price]]",
             "billing_currency",
         ),
         text("billing_currency", "ISO 4217 currency of the price"),
         text("price_source", "bill, config or NULL"),
-        number("effective_cost_30d", "Amortised cost of the last 30 days", "billing_currency"),
+        number(
+            "effective_cost_30d",
+            "Amortised cost of the 30 days up to this one, all charges; on the row of the whole only",
+            "billing_currency",
+        ),
         DAY,
     ),
     grain=("day", "resource_id"),
@@ -274,4 +319,4 @@ SERVICE_DEPENDENCIES_1D = Contract(
     tags=("traces",),
 )
 
-CORE = (METRIC_ROLLUP_1H, SPAN_ROLLUP_5M, LOG_ROLLUP_1H, RESOURCES, COSTS_DAILY, INCIDENTS, SERVICE_DEPENDENCIES_1D)
+CORE = (METRIC_ROLLUP_1H, SPAN_ROLLUP_5M, LOG_ROLLUP_1H, RESOURCE_USAGE_1H, RESOURCES, COSTS_DAILY, INCIDENTS, SERVICE_DEPENDENCIES_1D)

@@ -1,0 +1,69 @@
+"""Everything that Dagster knows of Lakebed, put together by one function that tests can give other resources."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetSelection, Definitions, define_asset_job
+
+from orchestration.analysis_assets import analysis_assets
+from orchestration.checks.asset_checks import all_checks
+from orchestration.derived_assets import sql_asset
+from orchestration.partitions import daily
+from orchestration.raw_assets import RAW_TABLES, raw_assets
+from orchestration.resources import Platform
+from orchestration.schedules import schedules
+from orchestration.sensors import sensors
+from orchestration.upkeep_assets import UPKEEP, upkeep_assets
+from transforms.model import load_models
+from warehouse.settings import Settings, load, parse
+
+CONFIG_VARIABLE = "LAKEBED_CONFIG"
+DEFAULT_CONFIG = "lakebed.toml"
+
+
+def config_file() -> Path:
+    """The configuration of this process: $LAKEBED_CONFIG, else lakebed.toml here."""
+    return Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
+
+
+def settings_of(file: Path) -> Settings:
+    """The configuration, or the defaults (no sources) where there is none yet, so that the UI opens and says so."""
+    return load(file) if file.is_file() or CONFIG_VARIABLE in os.environ else parse({}, file)
+
+
+def build_defs(file: Path | None = None, *, resource_overrides: Mapping[str, Any] | None = None) -> Definitions:
+    """Assets, checks, jobs, schedules and sensors for a configuration.
+
+    resource_overrides: resources by name that replace the real ones (tests, in-process runs with progress)."""
+    path = (file or config_file()).absolute()
+    settings = settings_of(path)
+    partitions = daily(settings.start_day)
+    models = load_models()
+    assets = [
+        raw_assets(partitions),
+        *(sql_asset(m, partitions) for m in models.values()),
+        *analysis_assets(partitions),
+        *upkeep_assets(partitions),
+    ]
+    raw = AssetSelection.assets(*[name.split(".") for name in RAW_TABLES])
+    upkeep = AssetSelection.groups(*UPKEEP)
+    everything = AssetSelection.all() - upkeep
+    jobs = [
+        define_asset_job("ingest", raw, description="Read every source and check what landed"),
+        define_asset_job("derive", AssetSelection.checks_for_assets(raw) | (everything - raw), description="core, mart and models"),
+        define_asset_job("daily", everything, description="Yesterday: sources, core, mart, models, publishing"),
+        define_asset_job("retention", AssetSelection.groups("retention"), description="Settle, archive, drop, tidy"),
+        define_asset_job("restore_drill", AssetSelection.groups("drill"), description="Restore a sealed bundle and compare"),
+        define_asset_job("executive_report", AssetSelection.groups("report"), description="The report for the month"),
+    ]
+    resources = {"platform": Platform(config_file=str(path)), **(resource_overrides or {})}
+    return Definitions(
+        assets=assets, asset_checks=all_checks(), jobs=jobs, schedules=schedules(), sensors=sensors(settings), resources=resources
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,1 @@
+"""Moves data between tiers: settle (compact) and publish."""
