@@ -1,0 +1,196 @@
+"""A history as the members see it: one gap-filled array per series on a regular grid, without breaks and holidays.
+
+Preparation only; nothing here looks ahead of the history or knows a forecasting method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from models.forecast.seasonality import FloatArray, fill_gaps, usable_seasons
+from models.series import ANY_TYPE, TIME, clean_history, ensure_columns, regular_grid, season_lengths_of, step_of
+
+MAX_POINTS: Final = 20_000
+"""The newest grid points of a series that are used: 2.3 years of hours, 69 days of 5 minutes."""
+MIN_POINTS: Final = 10
+"""Fewer observed points than this (or than two of the shortest season) are not enough to judge any method."""
+MAX_HORIZON_SHARE: Final = 4
+"""A horizon over this many times the history would be a guess."""
+_MICROSECOND: Final = timedelta(microseconds=1)
+_DAY_US: Final = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series on a grid of `step_us`: scaled by a power of two so that the largest value lies in [1, 2).
+
+    `values` hold NaN where nothing was observed; `filled` is what members learn from: holidays and gaps interpolated.
+    `effect` is what a holiday adds, for the history and the horizon after it; `holiday` says which steps are holidays.
+    """
+
+    key: Any
+    first_bucket: int
+    step_us: int
+    scale: float
+    values: FloatArray
+    filled: FloatArray
+    seasons: tuple[int, ...]
+    effect: FloatArray
+    holiday: npt.NDArray[np.bool_]
+
+    @property
+    def size(self) -> int:
+        """Number of grid points of the history."""
+        return int(self.values.size)
+
+    def upto(self, cutoff: int) -> Series:
+        """The series as it was known after its first `cutoff` points."""
+        values, plain = self.values[:cutoff], np.where(self.holiday[:cutoff], np.nan, self.values[:cutoff])
+        seasons = usable_seasons(self.seasons, cutoff)
+        gaps = bool(np.isnan(plain).any())
+        filled = fill_gaps(plain, seasons) if gaps else self.filled[:cutoff]
+        return replace(self, values=values, filled=filled, seasons=seasons)
+
+    def times_us(self, first: int, count: int) -> npt.NDArray[np.int64]:
+        """Times of grid points `first`... in microseconds since 1970."""
+        return (self.first_bucket + np.arange(first, first + count, dtype=np.int64)) * self.step_us
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The series that can be forecast, and the keys of those that lack data."""
+
+    ready: list[Series]
+    lacking: list[Any]
+    key_type: pl.DataType
+    step: timedelta
+
+
+def build_panel(
+    history: pl.DataFrame,
+    *,
+    horizon: int,
+    freq: str | timedelta,
+    season_lengths: Sequence[int] | None = None,
+    holidays: pl.DataFrame | Sequence[date] | None = None,
+    breaks: pl.DataFrame | None = None,
+) -> Panel:
+    """Every series of the history on its grid (points: mean of the values in the step), ready for the members.
+
+    Leading and trailing nulls are cut, so that a forecast starts after the last observed value.
+    Raises ValueError for missing columns, unusable types, or a bad `freq` or `season_lengths`.
+    """
+    step = step_of(freq)
+    seasons = sorted(set(season_lengths_of(step) if season_lengths is None else season_lengths))
+    if any(m < 2 for m in seasons):
+        raise ValueError(f"season_lengths {seasons} are steps of freq: each must be 2 or more")
+    cleaned = clean_history(history)
+    recent = cleaned.filter(pl.col("time") > pl.col("time").max().over("series_id") - MAX_POINTS * step)
+    grid = regular_grid(recent, freq=step)
+    observed = grid.filter(pl.col("value").is_finite())
+    holiday_days, break_times = _holiday_days(holidays), _last_breaks(breaks)
+    ready: list[Series] = []
+    seen: set[Any] = set()
+    for (key,), part in observed.group_by("series_id", maintain_order=True):
+        series = _series(key, part, step // _MICROSECOND, seasons, horizon, break_times.get(key))
+        if series is not None:
+            days = holiday_days.get(None, set()) | holiday_days.get(key, set())
+            ready.append(_with_holidays(series, days, horizon))
+            seen.add(key)
+    keys = cleaned["series_id"].unique(maintain_order=True).to_list()
+    return Panel(ready, [k for k in keys if k not in seen], cleaned.schema["series_id"], step)
+
+
+def _series(key: Any, part: pl.DataFrame, step_us: int, seasons: Sequence[int], horizon: int, last_break: datetime | None) -> Series | None:
+    """The series on its grid, or None when there is too little of it."""
+    buckets = part["time"].dt.epoch("us").to_numpy() // step_us
+    first = int(buckets[0])
+    values = np.full(int(buckets[-1]) - first + 1, np.nan)
+    values[buckets - first] = part["value"].to_numpy()
+    if last_break is not None:
+        micros = (last_break - datetime(1970, 1, 1)) // _MICROSECOND  # noqa: DTZ001 (all times are naive UTC)
+        values, cut = _discount(values, -(-micros // step_us) - first, seasons)
+        first += cut
+    needed = max(MIN_POINTS, 2 * min(seasons, default=0))
+    if np.isfinite(values).sum() < needed or horizon > MAX_HORIZON_SHARE * values.size:
+        return None
+    largest = float(np.nanmax(np.abs(values)))
+    scale = 2.0 ** int(np.floor(np.log2(largest))) if largest > 1e-290 else 1.0
+    values = values / scale
+    usable = usable_seasons(seasons, values.size)
+    none = np.zeros(values.size + horizon)
+    return Series(key, first, step_us, scale, values, fill_gaps(values, usable), usable, none, none.astype(bool))
+
+
+def _discount(values: FloatArray, position: int, seasons: Sequence[int]) -> tuple[FloatArray, int]:
+    """The values with the history before a break (`position` is the first after it) cut or brought to the new level.
+
+    Cut where four of the longest season follow the break; otherwise the old part keeps its rhythm at the new level.
+    The second number says how many points were cut.
+    """
+    after = values.size - position
+    if position <= 0 or after <= 0:
+        return values, 0
+    enough = max(4 * max(seasons, default=1), 4 * MIN_POINTS)
+    if after >= enough:
+        keep = position + int(np.argmax(np.isfinite(values[position:])))
+        return values[keep:], keep
+    season = next((m for m in sorted(seasons, reverse=True) if m <= min(after, position)), 1)
+    span = max(season, min(after, position, MIN_POINTS) // season * season)
+    old, new = values[max(0, position - span) : position], values[position : position + span]
+    if not (np.isfinite(old).any() and np.isfinite(new).any()):
+        return values, 0
+    shifted = values.copy()
+    shifted[:position] += np.nanmedian(new) - np.nanmedian(old)
+    return shifted, 0
+
+
+def _with_holidays(series: Series, days: set[int], horizon: int) -> Series:
+    """The series with its holidays taken out of `filled` and their mean effect, by time of day, in `effect`."""
+    if not days:
+        return series
+    times = series.times_us(0, series.size + horizon)
+    holiday = np.isin(times // _DAY_US, np.fromiter(days, dtype=np.int64))
+    past = holiday[: series.size]
+    if not past.any() or (np.isfinite(series.values) & ~past).sum() < MIN_POINTS:
+        return replace(series, holiday=holiday & False)
+    plain = fill_gaps(np.where(past, np.nan, series.values), series.seasons)
+    phase = (times % _DAY_US) // series.step_us
+    effect = np.zeros(times.size)
+    excess = series.values - plain
+    for p in np.unique(phase[holiday]):
+        known = excess[past & (phase[: series.size] == p)]
+        known = known[np.isfinite(known)]
+        # n / (n + 1): one holiday seen moves the next one by half of what it did.
+        effect[holiday & (phase == p)] = np.median(known) * known.size / (known.size + 1) if known.size else 0.0
+    return replace(series, filled=plain, effect=effect, holiday=holiday)
+
+
+def _holiday_days(holidays: pl.DataFrame | Sequence[date] | None) -> dict[Any, set[int]]:
+    """Days since 1970 that are holidays, per series; the key None is for all."""
+    if holidays is None:
+        return {}
+    if not isinstance(holidays, pl.DataFrame):
+        holidays = pl.DataFrame({"date": pl.Series(list(holidays), dtype=pl.Date)})
+    frame = ensure_columns(holidays, {"date": ANY_TYPE}).with_columns(pl.col("date").cast(pl.Date)).drop_nulls("date")
+    if "series_id" not in frame.columns:
+        frame = frame.with_columns(series_id=pl.lit(None))
+    found: dict[Any, set[int]] = {}
+    for key, day in frame.select("series_id", pl.col("date").to_physical()).iter_rows():
+        found.setdefault(key, set()).add(day)
+    return found
+
+
+def _last_breaks(breaks: pl.DataFrame | None) -> dict[Any, datetime]:
+    """The last break of each series."""
+    if breaks is None:
+        return {}
+    frame = ensure_columns(breaks, {"series_id": ANY_TYPE, "time": TIME}).drop_nulls("time")
+    return dict(frame.group_by("series_id").agg(pl.col("time").max()).select("series_id", "time").iter_rows())
