@@ -156,7 +156,7 @@ RESOURCE_USAGE_1H = Contract(
             "no_rows",
             "error",
             "mean <= max",
-            sql="SELECT * FROM {batch} AS b WHERE used_mean > used_max * (1 + 1e-9) + 1e-9",
+            sql="SELECT * FROM {batch} AS b WHERE used_mean > used_max + 1e-9 * (1 + abs(used_max))",
         ),
     ),
     tags=("capacity",),
