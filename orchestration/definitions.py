@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +36,30 @@ def settings_of(file: Path) -> Settings:
     return load(file) if file.is_file() or CONFIG_VARIABLE in os.environ else parse({}, file)
 
 
+def first_day_file(settings: Settings) -> Path:
+    """Remembers the first day that the lake holds, so that partitions begin there without opening the lake."""
+    return settings.root / ".lakebed" / "first_day"
+
+
+def start_day(settings: Settings) -> date | None:
+    """Where partitions begin: the configuration, else the first day of the data, else None (90 days ago)."""
+    file = first_day_file(settings)
+    return settings.start_day or (date.fromisoformat(file.read_text().strip()) if file.is_file() else None)
+
+
 def build_defs(file: Path | None = None, *, resource_overrides: Mapping[str, Any] | None = None) -> Definitions:
     """Assets, checks, jobs, schedules and sensors for a configuration.
 
     resource_overrides: resources by name that replace the real ones (tests, in-process runs with progress)."""
     path = (file or config_file()).absolute()
     settings = settings_of(path)
-    partitions = daily(settings.start_day)
+    partitions = daily(start_day(settings))
     models = load_models()
     assets = [
         raw_assets(partitions),
         *(sql_asset(m, partitions) for m in models.values()),
         *analysis_assets(partitions),
-        *upkeep_assets(partitions),
+        *upkeep_assets(),
     ]
     raw = AssetSelection.assets(*[name.split(".") for name in RAW_TABLES])
     upkeep = AssetSelection.groups(*UPKEEP)
@@ -56,6 +68,7 @@ def build_defs(file: Path | None = None, *, resource_overrides: Mapping[str, Any
         define_asset_job("ingest", raw, description="Read every source and check what landed"),
         define_asset_job("derive", AssetSelection.checks_for_assets(raw) | (everything - raw), description="core, mart and models"),
         define_asset_job("daily", everything, description="Yesterday: sources, core, mart, models, publishing"),
+        define_asset_job("publish", AssetSelection.groups("publish"), description="Build and swap in warehouse.duckdb"),
         define_asset_job("retention", AssetSelection.groups("retention"), description="Settle, archive, drop, tidy"),
         define_asset_job("restore_drill", AssetSelection.groups("drill"), description="Restore a sealed bundle and compare"),
         define_asset_job("executive_report", AssetSelection.groups("report"), description="The report for the month"),

@@ -27,7 +27,7 @@ class Derived:
 
 def derive(lake: Lake, model: Model, days: Iterable[date], *, run_id: str | None = None, force: bool = False) -> Derived:
     """Build the pending days of a SQL model, each run of consecutive days in one transaction."""
-    pending = pending_days(lake, model.name, model.inputs, model.lookback_days, days, force=force)
+    pending = pending_days(lake, model.name, model.lookback, days, force=force)
     result = Derived(model.name, waiting=pending.waiting)
     for window in pending.slices():
         inputs = {day: mark for day, mark in pending.build.items() if window.start <= day < window.end}

@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     from warehouse.lake.lake import Lake
 
 _open_lakes: dict[str, Lake] = {}
+listeners: list[Callable[[str], None]] = []
 
 
 class Platform(ConfigurableResource):  # type: ignore[type-arg]
     """The configuration of a run, and the lake, opened once per process (attaching costs a quarter of a second).
 
-    allow_shrink: sources whose slices may shrink in this run. force: build days whose inputs have not changed."""
+    allow_shrink: sources whose slices may shrink in this run. force: build days whose inputs have not changed.
+    scenario: inputs of the ROI model fixed to a what-if value."""
 
     config_file: str
     allow_shrink: list[str] = []
     force: bool = False
-    _progress: Callable[[str], None] = PrivateAttr(default=lambda _message: None)
+    scenario: dict[str, float] = {}
     _validators: dict[str, Validator] = PrivateAttr(default_factory=dict)
 
     @cached_property
@@ -38,11 +40,14 @@ class Platform(ConfigurableResource):  # type: ignore[type-arg]
     @property
     def lake(self) -> Lake:
         """The lake of this process."""
+        from transforms.model import macros
         from warehouse.lake.lake import Lake
 
         key = str(Path(self.config_file).resolve())
         if key not in _open_lakes:
-            _open_lakes[key] = Lake.open(self.settings)
+            lake = Lake.open(self.settings)
+            lake.connection.execute(macros())
+            _open_lakes[key] = lake
         return _open_lakes[key]
 
     @property
@@ -54,14 +59,10 @@ class Platform(ConfigurableResource):  # type: ignore[type-arg]
             self._validators["lake"] = Validator(self.lake.connection)
         return self._validators["lake"]
 
-    def watch(self, progress: Callable[[str], None]) -> Platform:
-        """Tell `progress` what is being worked on; returns the resource itself."""
-        self._progress = progress
-        return self
-
     def report(self, message: str) -> None:
-        """Say what is being worked on."""
-        self._progress(message)
+        """Tell whoever listens in this process what is being worked on."""
+        for listener in listeners:
+            listener(message)
 
 
 def close_lakes() -> None:

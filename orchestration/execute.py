@@ -1,0 +1,189 @@
+"""`lakebed run`: the same assets and checks as in the Dagster UI, in this process, for the days that have work to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
+
+from orchestration import resources
+from orchestration.configuration import seed
+from orchestration.definitions import build_defs, first_day_file
+from orchestration.instance import open_instance
+from orchestration.partitions import today
+from orchestration.resources import Platform
+from orchestration.runs import PROCESS_TAG, bury_dead_runs, process_mark, record_run
+from transforms.model import load_models
+from warehouse.contracts import CONTRACTS
+from warehouse.errors import ConfigError
+from warehouse.lake import Slice
+from warehouse.lake.pending import pending_days
+from warehouse.lake.state import NO_DAY, USABLE
+
+if TYPE_CHECKING:
+    from warehouse.lake.lake import Lake
+
+RANGE_DAYS = 30
+START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did. ranges: days worked on; rows: landed per raw table; errors: step failures; unreadable: sources and why; blocked:
+    (table, day) that failed an `error` check in this run's ranges; buried: earlier runs found dead; seconds: wall time."""
+
+    runs: list[str] = field(default_factory=list)
+    ranges: list[Slice] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    blocked: list[tuple[str, date]] = field(default_factory=list)
+    buried: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for: a window of days (default: yesterday and today), and how to treat what is found."""
+
+    window: Slice | None = None
+    allow_shrink: tuple[str, ...] = ()
+    force: bool = False
+    publish: bool = True
+    scenario: Mapping[str, float] = field(default_factory=dict)
+
+
+def run(config: Path, request: Request, *, progress: Progress = lambda _message: None) -> Outcome:
+    """Read the sources for the window, then check, derive, analyse and publish every day that has work to do.
+
+    Interrupted runs go on by themselves: what is committed is not done again, what is not has work to do."""
+    started = time.monotonic()
+    outcome = Outcome()
+    platform = Platform(config_file=str(config.absolute()), allow_shrink=list(request.allow_shrink), force=request.force, scenario=dict(request.scenario))
+    _refuse_unknown(platform, request)
+    resources.listeners.append(progress)
+    try:
+        with open_instance(platform.settings) as instance:
+            outcome.buried = len(bury_dead_runs(instance, platform.lake))
+            seed(platform.lake, platform.settings)
+            _execute(instance, config, platform, "ingest", request.window or Slice(today() - timedelta(days=1), today() + timedelta(days=1)), outcome, progress)
+            _derive(instance, config, platform, request, outcome, progress)
+    finally:
+        resources.listeners.remove(progress)
+    _summarise(platform.lake, outcome, platform)
+    outcome.seconds = time.monotonic() - started
+    return outcome
+
+
+def dirty_days(lake: Lake, *, force_within: Slice | None = None) -> set[date]:
+    """Days that have work to do: written but not checked, or derived from inputs that have changed since."""
+    dirty: set[date] = set()
+    for name, contract in CONTRACTS.items():
+        if contract.schema != "meta":
+            dirty |= {day for day, state in lake.states(name).items() if state.state == "unchecked" and day != NO_DAY}
+    for model in load_models().values():
+        dirty |= set(pending_days(lake, model.name, model.lookback, usable=(*USABLE, "unchecked")).build)
+    if force_within:
+        dirty |= {force_within.start + timedelta(days=i) for i in range((force_within.end - force_within.start).days)}
+    return dirty
+
+
+def ranges_of(days: Iterable[date], longest: int = RANGE_DAYS) -> list[Slice]:
+    """Days grouped into few ranges of at most `longest` days; days between them without work cost nothing."""
+    found: list[Slice] = []
+    for day in sorted(days):
+        if found and (day - found[-1].start).days < longest:
+            found[-1] = Slice(found[-1].start, day + timedelta(days=1))
+        else:
+            found.append(Slice(day, day + timedelta(days=1)))
+    return found
+
+
+def _derive(
+    instance: DagsterInstance, config: Path, platform: Platform, request: Request, outcome: Outcome, progress: Progress
+) -> None:
+    last = today()
+    dirty = {d for d in dirty_days(platform.lake, force_within=request.window if request.force else None) if d <= last}
+    if dirty:
+        _remember_first_day(platform, min(dirty))
+    outcome.ranges = ranges_of(dirty)
+    for number, days in enumerate(outcome.ranges, 1):
+        progress(f"days {days.start} to {days.end - timedelta(days=1)} ({number} of {len(outcome.ranges)})")
+        _execute(instance, config, platform, "derive", days, outcome, progress)
+    if request.publish and (dirty or not Path(platform.settings.resolve(platform.settings.publish.path)).exists()):
+        _execute(instance, config, platform, "publish", None, outcome, progress)
+
+
+def _execute(
+    instance: DagsterInstance, config: Path, platform: Platform, job: str, days: Slice | None, outcome: Outcome, progress: Progress
+) -> None:
+    """Run one job over a range in this process; a failure is noted and does not raise."""
+    progress(job)
+    started = time.monotonic()
+    result = _in_process(build_defs(config, resource_overrides={"platform": platform}), instance, job, days)
+    seconds = time.monotonic() - started
+    outcome.runs.append(result.run_id)
+    errors = [f"{e.step_key}: {_message(e)}" for e in result.get_step_failure_events()] if not result.success else []
+    outcome.errors += errors
+    status = "success" if result.success else "failure"
+    record_run(platform.lake, result.run_id, job, status, partitions=str(days or ""), error="; ".join(errors) or None, duration_s=seconds)
+
+
+def _in_process(definitions: Definitions, instance: DagsterInstance, job: str, days: Slice | None) -> ExecuteInProcessResult:
+    tags = {PROCESS_TAG: process_mark()}
+    if days is not None:
+        tags |= {START: days.start.isoformat(), END: (days.end - timedelta(days=1)).isoformat()}
+    return definitions.resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+
+
+def _message(event: object) -> str:
+    data = getattr(event, "event_specific_data", None)
+    error = getattr(data, "error", None)
+    cause = error
+    while getattr(cause, "cause", None) is not None:
+        cause = cause.cause  # type: ignore[union-attr]
+    return str(getattr(cause, "message", event)).strip()[:500]
+
+
+def _remember_first_day(platform: Platform, first: date) -> None:
+    """Partitions begin at the first day that the lake holds, unless the configuration says otherwise."""
+    if platform.settings.start_day is not None:
+        return
+    file = first_day_file(platform.settings)
+    known = date.fromisoformat(file.read_text().strip()) if file.is_file() else date.max
+    if first < known:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(first.isoformat())
+
+
+def _summarise(lake: Lake, outcome: Outcome, platform: Platform) -> None:
+    """What the lake says of these runs: rows landed, sources that could not be read, days that are blocked."""
+    rows = lake.connection.execute(
+        """SELECT table_name, sum(rows_landed)::BIGINT FROM meta.ingest_log
+           WHERE list_contains(?, run_id) AND starts_with(table_name, 'raw.') GROUP BY ALL ORDER BY ALL""",
+        [outcome.runs],
+    ).fetchall()
+    outcome.rows = {str(table): int(count) for table, count in rows}
+    failed = lake.connection.execute(
+        """SELECT table_name, details FROM meta.check_results
+           WHERE list_contains(?, run_id) AND starts_with(table_name, 'source:') AND NOT success""",
+        [outcome.runs],
+    ).fetchall()
+    outcome.unreadable = {str(name).removeprefix("source:"): str(details) for name, details in failed}
+    blocked = lake.connection.execute(
+        "SELECT table_name, day FROM meta.day_state WHERE state = 'blocked' AND list_contains(?, run_id) ORDER BY ALL", [outcome.runs]
+    ).fetchall()
+    outcome.blocked = [(str(table), day) for table, day in blocked]
+
+
+def _refuse_unknown(platform: Platform, request: Request) -> None:
+    unknown = set(request.allow_shrink) - set(platform.settings.sources)
+    if unknown:
+        raise ConfigError(f"--allow-shrink names no source: {', '.join(sorted(unknown))}; sources are {', '.join(platform.settings.sources)}")

@@ -1,0 +1,148 @@
+"""Attaching the DuckLake catalog and bringing its tables to what the contracts say."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from warehouse.contracts import CONTRACTS, Column
+from warehouse.contracts.ddl import QUARANTINE_COLUMNS, create_table, create_view, quarantine_name
+from warehouse.errors import LakeError
+from warehouse.lake.connection import identifier, literal, load_extension, scratch
+from warehouse.lake.lock import LOCK_TIMEOUT_S, advisory_locks, file_lock
+from warehouse.settings import Settings
+
+SCHEMAS = ("store", "raw", "core", "mart", "meta", "quarantine", "archive")
+OPTIONS = {
+    "parquet_compression": "zstd",
+    "parquet_row_group_size": "524288",
+    "data_inlining_row_limit": "0",
+    "auto_compact": "false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Where the catalog is: a SQLite file on a local disk, or PostgreSQL."""
+
+    kind: str
+    address: str
+    data_path: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Catalog:
+        """Read `[lake]`: `sqlite:FILE` or `postgres:DSN`."""
+        kind, _, address = settings.lake.catalog.get_secret_value().partition(":")
+        data = settings.resolve(settings.lake.path).rstrip("/") + "/"
+        if kind == "sqlite":
+            return cls(kind, settings.resolve(address), data)
+        if kind in ("postgres", "postgresql"):
+            return cls("postgres", address if not address.startswith("//") else f"{kind}:{address}", data)
+        raise LakeError("lake.catalog must be sqlite:FILE or postgres:DSN")
+
+    def lock(self, names: tuple[str, ...], *, timeout: float = LOCK_TIMEOUT_S) -> AbstractContextManager[None]:
+        """The lock that a commit touching these tables holds from before BEGIN until after COMMIT."""
+        if self.kind == "sqlite":
+            return file_lock(Path(self.address), timeout=timeout)
+        return advisory_locks(self.address, [f"lakebed:{self.data_path}:{n}" for n in names], timeout=timeout)
+
+
+def attach(settings: Settings, *, read_only: bool = False) -> tuple[duckdb.DuckDBPyConnection, Catalog]:
+    """A connection with the lake attached as `lake` and in use. Creates the catalog when it is not there (not when read-only).
+
+    Raises LakeError, without the DSN in its text, when the catalog cannot be reached or belongs to another data path."""
+    catalog = Catalog.of(settings)
+    _prepare(catalog, read_only=read_only)
+    connection = scratch(settings.lake)
+    load_extension(connection, "ducklake")
+    load_extension(connection, "sqlite_scanner" if catalog.kind == "sqlite" else "postgres_scanner")
+    options = [f"DATA_PATH {literal(catalog.data_path)}", "DATA_INLINING_ROW_LIMIT 0"]
+    if catalog.kind == "sqlite":
+        options += ["META_JOURNAL_MODE 'WAL'", "META_BUSY_TIMEOUT 60000"]
+    if read_only:
+        options.append("READ_ONLY")
+    statement = f"ATTACH {literal(f'ducklake:{catalog.kind}:{catalog.address}')} AS lake ({', '.join(options)})"
+    creating = not read_only and (catalog.kind != "sqlite" or not Path(catalog.address).exists())
+    try:
+        with catalog.lock(("catalog",)) if creating else nullcontext():
+            connection.execute(statement)
+    except duckdb.Error as error:
+        text = str(error).replace(catalog.address, "<catalog>") if catalog.kind == "postgres" else str(error)
+        raise LakeError(f"the {catalog.kind} catalog cannot be attached: {_without_secrets(text)}") from None
+    connection.execute("USE lake")
+    return connection, catalog
+
+
+def _without_secrets(text: str) -> str:
+    """Errors of libpq repeat the connection string: keep the first line and no key=value of a password."""
+    import re
+
+    line = re.sub(r"(?i)(password\s*=\s*)('[^']*'|\S+)", r"\1***", text.splitlines()[0])
+    return re.sub(r"://[^@/\s]*@", "://***@", line)
+
+
+def _prepare(catalog: Catalog, *, read_only: bool) -> None:
+    if catalog.kind == "sqlite":
+        file = Path(catalog.address)
+        if read_only and not file.is_file():
+            raise LakeError(f"there is no lake yet (no catalog at {file}); `lakebed run` or `lakebed demo` makes one")
+        file.parent.mkdir(parents=True, exist_ok=True)
+    if "://" not in catalog.data_path and not read_only:
+        Path(catalog.data_path).mkdir(parents=True, exist_ok=True)
+
+
+def migrate(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
+    """Create what the contracts name and the lake lacks: schemas, tables, columns, views, options. Safe to run at every start.
+
+    Raises LakeError when a column is there with another type (that needs a rewrite, which is never done silently)."""
+    if not _missing(connection):
+        return
+    with catalog.lock(("catalog",)):
+        missing = _missing(connection)
+        if not missing:
+            return
+        connection.execute("BEGIN")
+        try:
+            for statement in missing:
+                connection.execute(statement)
+            connection.execute("COMMIT")
+        except duckdb.Error:
+            connection.execute("ROLLBACK")
+            raise
+        for option, value in OPTIONS.items():
+            connection.execute(f"CALL lake.set_option({literal(option)}, {literal(value)})")
+
+
+def _missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    present: dict[str, dict[str, str]] = {}
+    rows = connection.execute(
+        "SELECT schema_name || '.' || table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'lake'"
+    ).fetchall()
+    for table, column, kind in rows:
+        present.setdefault(table, {})[column] = kind
+    schemas = {r[0] for r in connection.execute("SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'lake'").fetchall()}
+    statements = [f"CREATE SCHEMA {s}" for s in SCHEMAS if s not in schemas]
+    for contract in CONTRACTS.values():
+        changes = _table_changes(contract.storage_name, contract.columns, present, contract.has_day)
+        statements += changes
+        if contract.storage_name != contract.full_name and (changes or contract.full_name not in present):
+            statements.append(create_view(contract))
+        if contract.schema != "meta":
+            statements += _table_changes(quarantine_name(contract), QUARANTINE_COLUMNS, present, False)
+    return statements
+
+
+def _table_changes(name: str, columns: tuple[Column, ...], present: dict[str, dict[str, str]], by_day: bool) -> list[str]:
+    if name not in present:
+        return [create_table(name, columns), *([f"ALTER TABLE {name} SET PARTITIONED BY (day)"] if by_day else [])]
+    changes = []
+    for column in columns:
+        there = present[name].get(column.name)
+        if there is None:
+            changes.append(f"ALTER TABLE {name} ADD COLUMN {identifier(column.name)} {column.type}")
+        elif there.replace('"', "").upper() != column.type.replace('"', "").upper():
+            raise LakeError(f"{name}.{column.name} is {there} in the lake and {column.type} in its contract; rewrite the table first")
+    return changes

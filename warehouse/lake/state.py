@@ -1,0 +1,128 @@
+"""What the lake knows about itself: which batches are in it, and the version and state of every (table, day)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import duckdb
+import pyarrow as pa
+
+from warehouse.lake.unit import Former
+
+NO_DAY = date(1970, 1, 1)
+USABLE = ("passed", "waved")
+
+
+@dataclass(frozen=True, slots=True)
+class DayState:
+    """One row of meta.day_state."""
+
+    version: int
+    state: str
+    row_count: int
+    inputs: str | None
+    sequence: int
+
+
+def day_states(
+    connection: duckdb.DuckDBPyConnection, table: str, days: Iterable[date] | None = None
+) -> dict[date, DayState]:
+    """Latest state per day of a table; of the given days only, when given."""
+    query = "SELECT day, version, state, row_count, inputs, sequence FROM meta.day_state WHERE table_name = ?"
+    parameters: list[object] = [table]
+    if days is not None:
+        query += " AND list_contains(?, day)"
+        parameters.append(list(days))
+    rows = connection.execute(query, parameters).fetchall()
+    return {r[0]: DayState(r[1], r[2], r[3], r[4], r[5]) for r in rows}
+
+
+def next_sequence(connection: duckdb.DuckDBPyConnection) -> int:
+    """The number that the next records of day states carry; read inside the commit."""
+    row = connection.execute("SELECT coalesce(max(sequence), 0) + 1 FROM store.meta_day_state").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def append_states(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    states: Mapping[date, tuple[int, str, int, str | None, str | None]],
+    run_id: str | None,
+) -> None:
+    """Record (version, state, row_count, inputs, reason) per day. Called inside a transaction."""
+    if not states:
+        return
+    sequence = next_sequence(connection)
+    now = utc_now(connection)
+    rows = [(table, day, *values, now, run_id, sequence) for day, values in states.items()]
+    insert(connection, "store.meta_day_state", rows)
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """One INSERT of all rows (executemany would write a file per row). Columns are those of the table, in order."""
+    if not rows:
+        return
+    columns = {f"c{i}": pa.array(values) for i, values in enumerate(zip(*rows, strict=True))}
+    connection.register("arriving_records", pa.table(columns))
+    connection.execute(f"INSERT INTO {table} SELECT * FROM arriving_records")
+    connection.unregister("arriving_records")
+
+
+def utc_now(connection: duckdb.DuckDBPyConnection) -> datetime:
+    """The database's clock, naive UTC."""
+    row = connection.execute("SELECT now()::TIMESTAMP").fetchone()
+    assert row is not None
+    return row[0]  # type: ignore[no-any-return]
+
+
+def fingerprint(versions: Mapping[tuple[str, date], int]) -> str:
+    """Short hash over the versions of input days: differs when any input day was written again."""
+    text = "\n".join(f"{table} {day} {version}" for (table, day), version in sorted(versions.items(), key=str))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class LakeKnowledge:
+    """Implements `Known` for one source from meta.ingest_log, read once."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, source: str) -> None:
+        rows = connection.execute(
+            """SELECT batch_id, origin, origin_offset, origin_digest, supersedes, table_name
+               FROM meta.ingest_log WHERE source = ? ORDER BY committed_at""",
+            [source],
+        ).fetchall()
+        self._active: dict[str, str] = {}
+        self._former: dict[str, Former] = {}
+        self._ends: dict[str, datetime] = {}
+        for batch, origin, offset, digest, supersedes, table in rows:
+            self._take(str(batch), origin, offset, digest, (supersedes or "").split(), str(table))
+
+    def _take(
+        self, batch: str, origin: str | None, offset: int | None, digest: str | None, superseded: Sequence[str], table: str
+    ) -> None:
+        for old in superseded:
+            self._active.pop(old, None)
+        self._active[batch] = origin or ""
+        if origin is None:
+            return
+        before = self._former.get(origin)
+        kept = tuple(b for b in (before.batch_ids if before else ()) if b in self._active and b != batch)
+        self._former[origin] = Former((*kept, batch), offset, digest)
+        if origin.startswith("window:"):
+            end = datetime.fromisoformat(origin.removeprefix("window:").partition("/")[2])
+            self._ends[table] = max(end, self._ends.get(table, end))
+
+    def has(self, batch_id: str) -> bool:
+        """Whether this batch is in the lake (and was not superseded)."""
+        return batch_id in self._active
+
+    def former(self, origin: str) -> Former | None:
+        """The latest committed state of this origin."""
+        return self._former.get(origin)
+
+    def watermark(self, table: str) -> datetime | None:
+        """End of the newest committed window of `table`, naive UTC."""
+        return self._ends.get(table)

@@ -1,0 +1,437 @@
+"""A unit of work: rows are staged without a lock, then everything in it commits in one transaction or leaves no trace.
+
+Protocol: stage; lock; BEGIN; is the batch there? what is there?; delete, register, log; COMMIT; unlock."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from warehouse.contracts import Contract, contract
+from warehouse.contracts.ddl import quarantine_name
+from warehouse.errors import ContractError, LakeError, ShrunkSourceError
+from warehouse.lake.connection import identifier
+from warehouse.lake.staging import EVER, Staged, Target, discard, read_files, rewrite, stage, stage_rejects
+from warehouse.lake.state import NO_DAY, LakeKnowledge, append_states, day_states, insert, utc_now
+from warehouse.lake.unit import Rows, Slice
+
+if TYPE_CHECKING:
+    from warehouse.lake.lake import Lake
+
+MAX_ATTEMPTS = 8
+SHRINK_FACTOR = 2
+
+
+@dataclass(slots=True)
+class Landed:
+    """What a unit of work did. `already` means that the batch was there and nothing changed."""
+
+    batch_id: str
+    already: bool = False
+    tables: dict[str, int] = field(default_factory=dict)
+    quarantined: int = 0
+    days: dict[str, set[date]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Write:
+    staged: Staged
+    mode: str
+    slice: Slice | None = None
+    scope: tuple[str, tuple[object, ...]] | None = None
+    inputs: Mapping[date, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Effect:
+    """Change of one table within the transaction: rows added and removed per day."""
+
+    added: dict[date, int] = field(default_factory=dict)
+    removed: dict[date, int] = field(default_factory=dict)
+    touched: set[date] = field(default_factory=set)
+    landed: int = 0
+    collapsed: int = 0
+    quarantined: int = 0
+    superseded: set[str] = field(default_factory=set)
+
+    @property
+    def days(self) -> set[date]:
+        """Every day whose content or meaning changed."""
+        return {*self.added, *self.removed, *self.touched}
+
+
+class Work:
+    """Collects the writes of one batch; `commit()` makes them real.
+
+    batch_id, source, origin, offset, digest and bytes_read go to meta.ingest_log. `step` is told the name of every step (fault tests)."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        *,
+        batch_id: str,
+        source: str,
+        origin: str,
+        supersedes: tuple[str, ...] = (),
+        offset: int | None = None,
+        digest: str | None = None,
+        bytes_read: int = 0,
+        allow_shrink: bool = False,
+        run_id: str | None = None,
+        step: Callable[[str], None] = lambda _name: None,
+    ) -> None:
+        self.lake = lake
+        self.batch_id, self.source, self.origin = batch_id, source, origin
+        self.supersedes, self.offset, self.digest, self.bytes_read = supersedes, offset, digest, bytes_read
+        self.allow_shrink, self.run_id, self.step = allow_shrink, run_id, step
+        self.started_at = utc_now(lake.connection)
+        self.writes: dict[str, _Write] = {}
+
+    def replace_slice(
+        self,
+        table: str,
+        days: Slice | None,
+        rows: Rows | str,
+        *,
+        connection: duckdb.DuckDBPyConnection | None = None,
+        parameters: Mapping[str, object] | None = None,
+        scope: tuple[str, tuple[object, ...]] | None = None,
+        inputs: Mapping[date, str] | None = None,
+    ) -> None:
+        """Stage rows that replace the days of a slice (or the rows within `scope`, or the whole table of a derived one without days)."""
+        staged = self._stage(table, rows, connection, parameters, days if scope is None else None)
+        self._add(_Write(staged, "replace", days, scope, inputs or {}))
+
+    def append_once(self, table: str, rows: Rows | str, *, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+        """Stage rows of a file or push; nothing happens at commit when the batch is in the lake already."""
+        self._add(_Write(self._stage(table, rows, connection, None, None), "append"))
+
+    def upsert(self, table: str, rows: Rows | str, *, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+        """Stage rows of an entity table; at commit, new and changed ones replace what stands under their key."""
+        self._add(_Write(self._stage(table, rows, connection, None, None), "upsert"))
+
+    def reject(self, table: str, rows: Rows, *, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+        """Stage records that could not be turned into rows of `table`."""
+        target = self._target(table, None)
+        mode = "upsert" if contract(table).shape in ("entity", "snapshot") else "append"
+        self._add(_Write(stage_rejects(connection or self.lake.connection, target, rows), mode))
+
+    def commit(self) -> Landed:
+        """Commit everything, or raise and leave the lake as it was. A batch that is there already is a no-op."""
+        self.step("staged")
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return self._commit_once()
+            except duckdb.TransactionException as error:
+                self._rollback()
+                if attempt == MAX_ATTEMPTS or "conflict" not in str(error).lower():
+                    raise LakeError(f"{self.origin}: the commit failed {attempt} times: {error}") from error
+                time.sleep(random.uniform(0.05, 0.2) * 2**attempt)  # noqa: S311 - jitter, not a secret
+            except BaseException:
+                self._rollback()
+                raise
+        raise AssertionError("unreachable")
+
+    def discard(self) -> None:
+        """Drop everything that was staged."""
+        for write in self.writes.values():
+            discard([*write.staged.files, *write.staged.rejects])
+
+    def _target(self, table: str, days: Slice | None) -> Target:
+        definition = contract(table)
+        return Target(
+            definition,
+            self.lake.folder(definition.storage_name),
+            self.lake.folder(quarantine_name(definition)) if definition.schema != "meta" else "",
+            self.source,
+            self.batch_id,
+            self.origin,
+            days or EVER,
+        )
+
+    def _stage(
+        self,
+        table: str,
+        rows: Rows | str,
+        connection: duckdb.DuckDBPyConnection | None,
+        parameters: Mapping[str, object] | None,
+        days: Slice | None,
+    ) -> Staged:
+        return stage(connection or self.lake.connection, self._target(table, days), rows, parameters)
+
+    def _add(self, write: _Write) -> None:
+        name = write.staged.contract.full_name
+        if name in self.writes:
+            self.writes[name].staged.absorb(write.staged)
+            self.writes[name].mode = write.mode if write.staged.files else self.writes[name].mode
+            self.writes[name].slice = write.slice or self.writes[name].slice
+            self.writes[name].scope = write.scope or self.writes[name].scope
+        else:
+            self.writes[name] = write
+
+    def _commit_once(self) -> Landed:
+        connection = self.lake.connection
+        with self.lake.catalog.lock(tuple(self.writes)):
+            self.step("locked")
+            connection.execute("BEGIN")
+            if self._is_there():
+                connection.execute("ROLLBACK")
+                self.discard()
+                return Landed(self.batch_id, already=True)
+            landed = Landed(self.batch_id)
+            for name, write in self.writes.items():
+                effect = self._apply(write)
+                landed.tables[name] = effect.landed
+                landed.quarantined += effect.quarantined
+                landed.days[name] = effect.days
+                self._log(name, write, effect)
+                self._raise_versions(name, write, effect)
+            self.step("logged")
+            connection.execute("CALL lake.set_commit_message(?, ?)", [self.run_id or "lakebed", f"{self.source} {self.origin}"[:500]])
+            connection.execute("COMMIT")
+        self.step("committed")
+        return landed
+
+    def _rollback(self) -> None:
+        try:
+            self.lake.connection.execute("ROLLBACK")
+        except duckdb.TransactionException:
+            return
+
+    def _is_there(self) -> bool:
+        return LakeKnowledge(self.lake.connection, self.source).has(self.batch_id)
+
+    def _apply(self, write: _Write) -> Effect:
+        effect = Effect(collapsed=write.staged.rows_collapsed, quarantined=write.staged.rows_quarantined)
+        if write.mode == "upsert":
+            self._upsert(write, effect)
+        else:
+            if write.mode == "replace":
+                self._delete_slice(write, effect)
+            elif self.supersedes:
+                self._delete(write.staged.contract, "list_contains(?, batch_id)", (list(self.supersedes),), effect)
+            self.step("deleted")
+            if write.mode == "append":
+                self._settle_against_lake(write.staged, effect)
+            self._register(write.staged, effect)
+        self._register_rejects(write.staged)
+        self.step("registered")
+        return effect
+
+    def _delete_slice(self, write: _Write, effect: Effect) -> None:
+        table = write.staged.contract
+        conditions, values = ["TRUE"], list[object]()
+        if write.scope is not None:
+            conditions.append(f"({write.scope[0]})")
+            values += write.scope[1]
+        elif write.slice is not None:
+            conditions.append("day >= ? AND day < ?")
+            values += [write.slice.start, write.slice.end]
+        elif table.has_source:
+            raise LakeError(f"a replacement of {table.full_name} needs a slice or a scope")
+        before = sum(effect.removed.values())
+        self._delete(table, " AND ".join(conditions), tuple(values), effect)
+        removed = sum(effect.removed.values()) - before
+        if table.has_source and not self.allow_shrink and write.staged.rows * SHRINK_FACTOR < removed:
+            raise ShrunkSourceError(
+                f"{self.source}: {self.origin} now gives {write.staged.rows} rows of {table.full_name} where the lake holds {removed}; "
+                f"nothing was changed. If the source really shrank, run again with --allow-shrink {self.source}"
+            )
+
+    def _delete(self, table: Contract, condition: str, values: tuple[object, ...], effect: Effect) -> None:
+        """Delete rows of this source (derived tables have none) and note days and batches that lost rows."""
+        where, parameters = f"({condition})", list(values)
+        if table.has_source:
+            where, parameters = f"source = ? AND {where}", [self.source, *parameters]
+        day = "day" if table.has_day else f"DATE '{NO_DAY}'"
+        batch = "batch_id" if table.has_source else "NULL"
+        connection = self.lake.connection
+        rows = connection.execute(
+            f"SELECT {day}, {batch}, count(*) FROM {table.storage_name} WHERE {where} GROUP BY ALL", parameters
+        ).fetchall()
+        if not rows:
+            return
+        connection.execute(f"DELETE FROM {table.storage_name} WHERE {where}", parameters)
+        for at, batch_id, count in rows:
+            effect.removed[at] = effect.removed.get(at, 0) + int(count)
+            if batch_id is not None:
+                effect.superseded.add(str(batch_id))
+
+    def _settle_against_lake(self, staged: Staged, effect: Effect) -> None:
+        """Rows of a grain that is in the lake already: equal ones collapse, others replace what is there, which goes to quarantine."""
+        table = staged.contract
+        days = sorted({f.day for f in staged.files if f.day is not None})
+        if not table.collapse or not days or not self._has_rows(table, days):
+            return
+        connection = self.lake.connection
+        grain = ", ".join(identifier(n) for n in table.grain)
+        content = [c for c in table.columns if c.name not in (*table.grain, "batch_id", "day")]
+        equal = " AND ".join(f"o.{identifier(c.name)} IS NOT DISTINCT FROM n.{identifier(c.name)}" for c in content) or "TRUE"
+        files = read_files(staged.files, hive=True)
+        old = f"(SELECT * FROM {table.storage_name} WHERE source = ? AND day >= ? AND day <= ?)"
+        values = [self.source, days[0], days[-1]]
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE meeting AS SELECT {', '.join('n.' + identifier(n) for n in table.grain)}, n.day, ({equal}) AS same "
+            f"FROM {files} AS n JOIN {old} AS o USING ({grain})",
+            values,
+        )
+        counts = connection.execute("SELECT count(*) FILTER (same), count(*) FILTER (NOT same) FROM meeting").fetchone()
+        same, different = counts or (0, 0)
+        if same:
+            self._drop_known_rows(staged, grain)
+            effect.collapsed += int(same)
+        if different:
+            self._quarantine_old(table, grain, effect)
+
+    def _has_rows(self, table: Contract, days: list[date]) -> bool:
+        row = self.lake.connection.execute(
+            f"SELECT 1 FROM {table.storage_name} WHERE source = ? AND day >= ? AND day <= ? LIMIT 1", [self.source, days[0], days[-1]]
+        ).fetchone()
+        return row is not None
+
+    def _drop_known_rows(self, staged: Staged, grain: str) -> None:
+        days = {r[0] for r in self.lake.connection.execute("SELECT DISTINCT day FROM meeting WHERE same").fetchall()}
+        affected = [f for f in staged.files if f.day in days]
+        query = f"SELECT * FROM {read_files(affected, hive=True)} ANTI JOIN (FROM meeting WHERE same) USING ({grain})"
+        replaced = rewrite(self.lake.connection, self._target(staged.contract.full_name, None), query)
+        staged.files = [f for f in staged.files if f not in affected] + replaced
+        discard(affected)
+
+    def _quarantine_old(self, table: Contract, grain: str, effect: Effect) -> None:
+        connection = self.lake.connection
+        losers = f"SELECT o.* FROM {table.storage_name} AS o SEMI JOIN (FROM meeting WHERE NOT same) AS m USING ({grain})"
+        connection.execute(
+            f"""INSERT INTO {quarantine_name(table)} SELECT o.source, o.batch_id, 'superseded_by_later_ingest', ?, NULL,
+                left(CAST(to_json(o) AS VARCHAR), 10000), o.day, now()::TIMESTAMP FROM ({losers}) AS o""",
+            [self.origin],
+        )
+        counts = connection.execute(f"SELECT day, count(*) FROM ({losers}) GROUP BY day").fetchall()
+        columns = ", ".join(identifier(n) for n in table.grain)
+        connection.execute(
+            f"DELETE FROM {table.storage_name} WHERE day IN (SELECT day FROM meeting) "
+            f"AND ({columns}) IN (SELECT ({columns}) FROM meeting WHERE NOT same)"
+        )
+        for day, count in counts:
+            effect.removed[day] = effect.removed.get(day, 0) + int(count)
+
+    def _register(self, staged: Staged, effect: Effect) -> None:
+        files = [f for f in staged.files if f.rows]
+        discard([f for f in staged.files if not f.rows])
+        self.lake.register(staged.contract.storage_name, [f.path for f in files], hive=staged.contract.has_day)
+        for file in files:
+            day = file.day or NO_DAY
+            effect.added[day] = effect.added.get(day, 0) + file.rows
+        effect.landed += sum(f.rows for f in files)
+
+    def _register_rejects(self, staged: Staged) -> None:
+        files = [f for f in staged.rejects if f.rows]
+        discard([f for f in staged.rejects if not f.rows])
+        self.lake.register(quarantine_name(staged.contract), [f.path for f in files], hive=False)
+
+    def _upsert(self, write: _Write, effect: Effect) -> None:
+        table, connection = write.staged.contract, self.lake.connection
+        if not write.staged.files:
+            return
+        keys = ", ".join(identifier(n) for n in table.grain)
+        source = read_files(write.staged.files, hive=table.has_day)
+        self._refuse_collisions(table, source, keys)
+        merged = dict(table.merge)
+        columns = ", ".join(
+            f"CASE WHEN o.hit THEN {merged[n]}(n.{identifier(n)}, o.{identifier(n)}) ELSE n.{identifier(n)} END AS {identifier(n)}"
+            if n in merged
+            else f"n.{identifier(n)}"
+            for n in table.column_names
+        )
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE arriving AS SELECT {columns} FROM {source} AS n "
+            f"LEFT JOIN (SELECT *, TRUE AS hit FROM {table.storage_name}) AS o USING ({keys})"
+        )
+        content = [identifier(n) for n in table.column_names if n not in (*table.grain, "batch_id")]
+        equal = " AND ".join(f"o.{c} IS NOT DISTINCT FROM a.{c}" for c in content)
+        connection.execute(
+            f"DELETE FROM arriving AS a USING {table.storage_name} AS o WHERE "
+            + " AND ".join(f"a.{identifier(n)} = o.{identifier(n)}" for n in table.grain)
+            + f" AND {equal}"
+        )
+        self._swap_entities(table, keys, effect)
+        effect.collapsed += write.staged.rows - effect.landed
+        discard(write.staged.files)
+
+    def _refuse_collisions(self, table: Contract, source: str, keys: str) -> None:
+        if not table.immutable:
+            return
+        differs = " OR ".join(f"o.{identifier(n)} IS DISTINCT FROM n.{identifier(n)}" for n in table.immutable)
+        row = self.lake.connection.execute(
+            f"SELECT {', '.join('n.' + identifier(n) for n in table.grain)} FROM {source} AS n "
+            f"JOIN {table.storage_name} AS o USING ({keys}) WHERE {differs} LIMIT 1"
+        ).fetchone()
+        if row is not None:
+            raise ContractError(f"{self.origin}: {table.full_name} key {row} stands for something else already (hash collision); nothing landed")
+
+    def _swap_entities(self, table: Contract, keys: str, effect: Effect) -> None:
+        connection = self.lake.connection
+        old = f"(SELECT o.* FROM {table.storage_name} AS o SEMI JOIN arriving AS a USING ({keys}))"
+        for source, counts in ((old, effect.removed), ("arriving", effect.added)):
+            day = "day" if table.has_day else f"DATE '{NO_DAY}'"
+            for at, count in connection.execute(f"SELECT {day}, count(*) FROM {source} GROUP BY ALL").fetchall():
+                counts[at] = int(count)
+            if table.dirties:
+                effect.touched |= self._span_of_days(source, table.dirties)
+        effect.landed = sum(effect.added.values())
+        if effect.removed:
+            connection.execute(f"DELETE FROM {table.storage_name} WHERE ({keys}) IN (SELECT ({keys}) FROM arriving)")
+        if effect.added:
+            names = ", ".join(identifier(n) for n in table.column_names)
+            connection.execute(f"INSERT INTO {table.storage_name} ({names}) SELECT {names} FROM arriving")
+
+    def _span_of_days(self, source: str, columns: tuple[str, str]) -> set[date]:
+        rows = self.lake.connection.execute(
+            f"SELECT DISTINCT CAST({columns[0]} AS DATE), CAST(coalesce({columns[1]}, {columns[0]}) AS DATE) FROM {source}"
+        ).fetchall()
+        return {start + timedelta(days=i) for start, end in rows for i in range((end - start).days + 1)}
+
+    def _log(self, name: str, write: _Write, effect: Effect) -> None:
+        superseded = sorted({*effect.superseded, *self.supersedes} - {self.batch_id})
+        row = (
+            self.batch_id,
+            self.source,
+            name,
+            str(write.slice) if write.slice else None,
+            self.origin,
+            self.offset,
+            self.digest,
+            write.staged.rows_read,
+            effect.landed,
+            effect.collapsed,
+            effect.quarantined,
+            self.bytes_read,
+            " ".join(superseded) or None,
+            self.started_at,
+            utc_now(self.lake.connection),
+            self.run_id,
+        )
+        insert(self.lake.connection, "store.meta_ingest_log", [row])
+
+    def _raise_versions(self, name: str, write: _Write, effect: Effect) -> None:
+        days = set(effect.days)
+        if write.mode == "replace" and write.inputs:
+            days |= set(write.inputs)
+        before = day_states(self.lake.connection, name, days)
+        states: dict[date, tuple[int, str, int, str | None, str | None]] = {}
+        for day in days:
+            old = before.get(day)
+            count = (old.row_count if old else 0) + effect.added.get(day, 0) - effect.removed.get(day, 0)
+            states[day] = ((old.version if old else 0) + 1, "unchecked", count, write.inputs.get(day), None)
+        append_states(self.lake.connection, name, states, self.run_id)
+
+
+def window_origin(start: datetime, end: datetime) -> str:
+    """The origin of a window that was asked of a server: half-open, naive UTC."""
+    return f"window:{start.isoformat()}/{end.isoformat()}"
+
