@@ -40,6 +40,8 @@ def plan(forecasts: pl.DataFrame, limits: pl.DataFrame, *, lead_time: str | time
     levels = _levels(forecasts)
     frame = ensure_columns(forecasts, {"series_id": ANY_TYPE, "time": TIME, "mean": pl.Float64, "status": pl.String})
     wanted = ensure_columns(limits, {"resource_id": ANY_TYPE, "limit": pl.Float64})
+    if "lead_time" in wanted.columns and not isinstance(wanted.schema["lead_time"], (pl.Duration, pl.Null)):
+        raise ValueError(f"limits.lead_time has type {wanted.schema['lead_time']}; make it a Duration, such as 14 days")
     wanted = wanted.unique("resource_id", keep="last", maintain_order=True)
     groups = {key: part for (key,), part in frame.group_by("series_id", maintain_order=True)}
     rows = []

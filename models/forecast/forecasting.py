@@ -84,7 +84,8 @@ def _frame(
     for entry, combination in zip(entries, combinations, strict=True):
         key = entry.series.key
         if combination is None:
-            silent.append((key, failed("no member gave a forecast")))
+            unjudged = not entry.observed.any()
+            silent.append((key, NOT_ENOUGH_DATA if unjudged else failed("no member gave a forecast")))
             continue
         columns = _bounded(entry, combination, next(offsets), _bound(lower, key), _bound(upper, key))
         if not np.isfinite(columns[0]).all():

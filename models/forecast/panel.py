@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -108,15 +108,14 @@ def build_panel(
     return Panel(ready, [k for k in keys if k not in seen], cleaned.schema["series_id"], step)
 
 
-def _series(key: Any, part: pl.DataFrame, step_us: int, seasons: Sequence[int], horizon: int, last_break: datetime | None) -> Series | None:
+def _series(key: Any, part: pl.DataFrame, step_us: int, seasons: Sequence[int], horizon: int, last_break: int | None) -> Series | None:
     """The series on its grid, or None when there is too little of it."""
     buckets = part["time"].dt.epoch("us").to_numpy() // step_us
     first = int(buckets[0])
     values = np.full(int(buckets[-1]) - first + 1, np.nan)
     values[buckets - first] = part["value"].to_numpy()
     if last_break is not None:
-        micros = (last_break - datetime(1970, 1, 1)) // _MICROSECOND  # noqa: DTZ001 (all times are naive UTC)
-        values, cut = _discount(values, -(-micros // step_us) - first, seasons)
+        values, cut = _discount(values, -(-last_break // step_us) - first, seasons)
         first += cut
     needed = max(MIN_POINTS, 2 * min(seasons, default=0))
     if np.isfinite(values).sum() < needed or horizon > MAX_HORIZON_SHARE * values.size:
@@ -160,7 +159,7 @@ def _with_holidays(series: Series, days: set[int], horizon: int) -> Series:
     holiday = np.isin(times // _DAY_US, np.fromiter(days, dtype=np.int64))
     past = holiday[: series.size]
     if not past.any() or (np.isfinite(series.values) & ~past).sum() < MIN_POINTS:
-        return replace(series, holiday=holiday & False)
+        return replace(series, holiday=np.zeros_like(holiday))
     plain = fill_gaps(np.where(past, np.nan, series.values), series.seasons)
     phase = (times % _DAY_US) // series.step_us
     effect = np.zeros(times.size)
@@ -188,9 +187,9 @@ def _holiday_days(holidays: pl.DataFrame | Sequence[date] | None) -> dict[Any, s
     return found
 
 
-def _last_breaks(breaks: pl.DataFrame | None) -> dict[Any, datetime]:
-    """The last break of each series."""
+def _last_breaks(breaks: pl.DataFrame | None) -> dict[Any, int]:
+    """The last break of each series, in microseconds since 1970."""
     if breaks is None:
         return {}
     frame = ensure_columns(breaks, {"series_id": ANY_TYPE, "time": TIME}).drop_nulls("time")
-    return dict(frame.group_by("series_id").agg(pl.col("time").max()).select("series_id", "time").iter_rows())
+    return dict(frame.group_by("series_id").agg(pl.col("time").max().dt.epoch("us")).select("series_id", "time").iter_rows())

@@ -10,7 +10,7 @@ import pytest
 
 from models.forecast import MEMBERS, forecast
 
-START = datetime(2026, 1, 1)
+START = datetime.fromisoformat("2026-01-01")
 COLUMNS = ["series_id", "time", "model", "mean", "lo_80", "hi_80", "lo_95", "hi_95", "status"]
 CHEAP = ["level_season", "trend_season", "ets"]
 

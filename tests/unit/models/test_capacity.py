@@ -1,0 +1,198 @@
+"""`models.capacity.plan`: against closed forms, a plain-loop Monte Carlo, and odd input."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from statistics import NormalDist
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.capacity import plan
+from models.capacity.paths import first_passage, normal_scores, quantile_at, reach_score, reached_by
+from models.forecast import forecast
+
+NOW = datetime.fromisoformat("2026-11-23")
+COLUMNS = [
+    "resource_id",
+    "limit",
+    "p_exceed_by_lead_time",
+    "exhaustion_p10",
+    "exhaustion_p50",
+    "exhaustion_p90",
+    "headroom_now",
+    "add_capacity",
+    "status",
+]
+Z = NormalDist()
+
+
+def line(mean: np.ndarray, deviation: np.ndarray, key: str = "disk", hours: int = 24) -> pl.DataFrame:
+    """Output of a forecast whose errors are normal with the given deviation at each step."""
+    z80, z95 = Z.inv_cdf(0.9), Z.inv_cdf(0.975)
+    return pl.DataFrame(
+        {
+            "series_id": [key] * mean.size,
+            "time": [NOW + timedelta(hours=hours * (i + 1)) for i in range(mean.size)],
+            "model": ["trend_season"] * mean.size,
+            "mean": mean,
+            "lo_80": mean - z80 * deviation,
+            "hi_80": mean + z80 * deviation,
+            "lo_95": mean - z95 * deviation,
+            "hi_95": mean + z95 * deviation,
+            "status": ["ok"] * mean.size,
+        }
+    )
+
+
+def limits(limit: float | None, key: str = "disk") -> pl.DataFrame:
+    return pl.DataFrame({"resource_id": [key], "limit": [limit]}, schema={"resource_id": pl.String, "limit": pl.Float64})
+
+
+DAYS = np.arange(1, 91.0)
+MEAN, DEVIATION = 60 + 0.5 * DAYS, 2 + 0.05 * DAYS
+
+
+def test_linear_growth_with_normal_errors_matches_a_plain_loop_monte_carlo() -> None:
+    found = plan(line(MEAN, DEVIATION), limits(80.0), lead_time="30d").row(0, named=True)
+    source = random.Random(0)
+    passed: list[float] = []
+    for _ in range(20_000):
+        z = source.gauss(0, 1)
+        day = 1.0
+        while day < 200 and 60 + 0.5 * day + z * (2 + 0.05 * day) < 80:
+            day += 0.05
+        passed.append(day)
+    passed.sort()
+    for share, name in ((0.1, "exhaustion_p10"), (0.5, "exhaustion_p50"), (0.9, "exhaustion_p90")):
+        assert (found[name] - NOW) / timedelta(days=1) == pytest.approx(passed[int(share * 20_000)], abs=0.7)
+    assert found["p_exceed_by_lead_time"] == pytest.approx(sum(day <= 30 for day in passed) / 20_000, abs=0.01)
+
+
+def test_linear_growth_matches_the_closed_form() -> None:
+    found = plan(line(MEAN, DEVIATION), limits(80.0), lead_time=timedelta(days=30), risk=0.05).row(0, named=True)
+    assert found["p_exceed_by_lead_time"] == pytest.approx(1 - Z.cdf((80 - 75) / 3.5), abs=1e-9)
+    assert found["exhaustion_p50"] == NOW + timedelta(days=40)
+    assert found["headroom_now"] == pytest.approx(19.5)
+    assert found["add_capacity"] == pytest.approx(75 + Z.inv_cdf(0.95) * 3.5 - 80)
+    assert list(found) == COLUMNS
+
+
+def test_independent_noise_passes_earlier_than_the_lower_bound_says() -> None:
+    """What the comonotone assumption leaves out is stated, not hidden: true first passage under white noise is earlier."""
+    rng = np.random.default_rng(1)
+    noise = rng.normal(size=(4000, DAYS.size)) * DEVIATION
+    chance = ((noise + MEAN >= 80).cumsum(axis=1) > 0).mean(axis=0)
+    found = plan(line(MEAN, DEVIATION), limits(80.0), lead_time="30d")
+    assert found["p_exceed_by_lead_time"][0] < chance[29]
+
+
+def test_added_capacity_brings_the_risk_down_to_what_was_asked() -> None:
+    for risk in (0.01, 0.05, 0.2):
+        add = plan(line(MEAN, DEVIATION), limits(76.0), lead_time="45d", risk=risk)["add_capacity"][0]
+        after = plan(line(MEAN, DEVIATION), limits(76.0 + add), lead_time="45d", risk=risk)
+        assert after["p_exceed_by_lead_time"][0] == pytest.approx(risk, abs=1e-6)
+        assert after["add_capacity"][0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_dates_beyond_the_forecast_are_null() -> None:
+    found = plan(line(MEAN, DEVIATION), limits(1000.0), lead_time="30d").row(0, named=True)
+    assert found["status"] == "ok"
+    assert [found[name] for name in COLUMNS[3:6]] == [None] * 3
+    assert found["p_exceed_by_lead_time"] == pytest.approx(0.0, abs=1e-12)
+    assert found["add_capacity"] == 0.0
+
+
+def test_a_resource_over_its_limit_is_exhausted_now() -> None:
+    found = plan(line(MEAN, DEVIATION * 0), limits(50.0), lead_time="1d").row(0, named=True)
+    assert found["p_exceed_by_lead_time"] == 1.0
+    assert found["exhaustion_p10"] == found["exhaustion_p90"] == NOW + timedelta(days=1)
+    assert found["headroom_now"] < 0
+
+
+def test_daily_peaks_count_in_hourly_forecasts() -> None:
+    hours = np.arange(1, 24 * 40 + 1)
+    mean = 50 + hours / 24 + 10 * np.sin(2 * np.pi * hours / 24)
+    found = plan(line(mean, np.full(hours.size, 1e-6), hours=1), limits(80.0), lead_time="15d").row(0, named=True)
+    first = NOW + timedelta(hours=int(hours[np.argmax(mean >= 80)]))
+    assert abs(found["exhaustion_p50"] - first) <= timedelta(hours=1)
+    assert found["headroom_now"] == pytest.approx(80 - mean[:24].max())
+
+
+def test_forecast_to_plan_finds_the_day_a_growing_disk_is_full() -> None:
+    t = np.arange(24 * 70)
+    used = 500 + 4.0 * t / 24 + 15 * np.sin(2 * np.pi * t / 24) + np.random.default_rng(2).normal(0, 5, t.size)
+    frame = pl.DataFrame({"series_id": ["vm/disk"] * t.size, "time": [NOW - timedelta(hours=int(t.size - i)) for i in t], "value": used})
+    made = forecast(frame, horizon=60 * 24, freq="1h", models=["trend_season", "level_season", "ets"])
+    found = plan(made, limits(930.0, "vm/disk"), lead_time="14d").row(0, named=True)
+    full = NOW + timedelta(days=(930 - 15 - 500) / 4.0 - 70)
+    assert abs(found["exhaustion_p50"] - full) < timedelta(days=4)
+    assert found["exhaustion_p10"] <= found["exhaustion_p50"] <= found["exhaustion_p90"]
+    assert found["p_exceed_by_lead_time"] < 0.05
+
+
+def test_lead_times_units_and_statuses_per_resource() -> None:
+    wanted = pl.DataFrame(
+        {
+            "resource_id": ["disk", "none", "no_limit", "bad", "far", "disk2"],
+            "limit": [80.0, 1.0, None, 1.0, 80.0, 80.0],
+            "unit": ["GiBy"] * 6,
+            "lead_time": [timedelta(days=60), None, None, None, timedelta(days=91), None],
+        }
+    )
+    parts = [line(MEAN, DEVIATION, key) for key in ("disk", "no_limit", "far", "disk2")]
+    empty = line(MEAN[:1], DEVIATION[:1], "bad").with_columns(
+        mean=pl.lit(None, pl.Float64), time=pl.lit(None, pl.Datetime("us")), status=pl.lit("failed:why")
+    )
+    found = plan(pl.concat([*parts, empty]), wanted, lead_time="30d")
+    status = dict(found.select("resource_id", "status").iter_rows())
+    assert status["none"] == "not_enough_data"
+    assert status["bad"] == "failed:why"
+    assert status["no_limit"].startswith("failed:the limit")
+    assert status["far"].startswith("failed:the forecast ends before the lead time")
+    chance = dict(found.select("resource_id", "p_exceed_by_lead_time").iter_rows())
+    assert chance["disk"] > chance["disk2"] > 0
+    assert found["unit"].to_list() == ["GiBy"] * 6
+    assert found.filter(pl.col("status") != "ok").select(COLUMNS[2:-1]).null_count().sum_horizontal().item() == 4 * 6
+
+
+def test_empty_input_and_misuse() -> None:
+    assert plan(line(MEAN, DEVIATION), limits(1.0).clear(), lead_time="1d").columns == COLUMNS
+    assert plan(line(MEAN, DEVIATION).clear(), limits(1.0), lead_time="1d")["status"].to_list() == ["not_enough_data"]
+    with pytest.raises(ValueError, match="risk"):
+        plan(line(MEAN, DEVIATION), limits(1.0), lead_time="1d", risk=0.6)
+    with pytest.raises(ValueError, match="lo_80 and hi_80"):
+        plan(line(MEAN, DEVIATION).drop("lo_80", "lo_95"), limits(1.0), lead_time="1d")
+    with pytest.raises(ValueError, match="Duration"):
+        plan(line(MEAN, DEVIATION), limits(1.0).with_columns(lead_time=pl.lit(14)), lead_time="1d")
+
+
+def test_reach_score_against_a_plain_loop() -> None:
+    rng = np.random.default_rng(3)
+    scores = normal_scores([95, 80])
+    assert scores.tolist() == sorted(scores.tolist())
+    values = np.sort(np.round(rng.normal(0, 3, (300, 5))), axis=1)
+    limit = 1.0
+    grid = np.linspace(-6, 6, 6001)
+    table = np.stack([quantile_at(values, scores, z) for z in grid], axis=1)
+    for row, z in zip(table, reach_score(values, scores, limit), strict=True):
+        reached = np.flatnonzero(row >= limit)
+        if reached.size == 0:
+            assert z > 6 - 0.002
+        elif reached[0] == 0:
+            assert z < -6 + 0.002
+        else:
+            assert z == pytest.approx(grid[reached[0]], abs=0.0021)
+
+
+def test_chance_never_falls_and_first_passage_is_between_steps() -> None:
+    scores = normal_scores([80])
+    values = np.array([[0.0, 1, 2], [9.0, 10, 11], [0.0, 1, 2]])
+    chance = reached_by(values, scores, 10.0)
+    assert chance[1] == chance[2] == pytest.approx(0.5)
+    hours = np.array([1.0, 2, 3])
+    assert first_passage(hours, np.array([0.0, 0.4, 0.8]), 0.6) == pytest.approx(2.5)
+    assert first_passage(hours, np.array([0.3, 0.4, 0.8]), 0.1) == 1.0
+    assert first_passage(hours, np.array([0.0, 0.4, 0.8]), 0.9) is None
