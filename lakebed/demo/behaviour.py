@@ -65,9 +65,7 @@ TREES: tuple[tuple[float, Call], ...] = (
     (0.20, _entry("GET /search", Call("search", "GET /search", (_catalog("GET /items"),)))),
     (
         0.13,
-        _entry(
-            "POST /cart", Call("auth", "POST /verify"), Call("cart", "POST /cart", (_inventory("GET /stock/{sku}"),))
-        ),
+        _entry("POST /cart", Call("auth", "POST /verify"), Call("cart", "POST /cart", (_inventory("GET /stock/{sku}"),))),
     ),
     (0.10, _entry("POST /checkout", Call("auth", "POST /verify"), _CHECKOUT)),
     (0.05, Call("notification", "orders process")),

@@ -134,9 +134,7 @@ def _volume_charge(volume: Volume, day: date) -> Charge:
     )
 
 
-def _simple(
-    day: date, category: str, offering: str, field: str, description: str, cost: Decimal, **more: object
-) -> Charge:
+def _simple(day: date, category: str, offering: str, field: str, description: str, cost: Decimal, **more: object) -> Charge:
     """A charge whose four costs are the same."""
     return replace(Charge(day, category, offering, field, description, cost, cost, cost, cost), **more)  # type: ignore[arg-type]
 
@@ -149,9 +147,7 @@ def _transfer_charges(world: Behaviour, seed: int) -> Iterator[Charge]:
         for offset in range(world.window.days):
             day = world.window.first + timedelta(days=offset)
             noon = np.arange(epoch(day), epoch(day) + 86_400, 3600, dtype=np.int64)
-            gigabytes = (
-                2.1 * float(world.request_rate(service.name, noon).mean()) * float(np.exp(0.06 * rng.standard_normal()))
-            )
+            gigabytes = 2.1 * float(world.request_rate(service.name, noon).mean()) * float(np.exp(0.06 * rng.standard_normal()))
             if surprise.service == service.name and surprise.day == day:
                 gigabytes *= surprise.factor
             quantity = exact(gigabytes, MICRO)
@@ -215,17 +211,13 @@ def _commitment_charges(world: Behaviour, per_hour: Decimal) -> Iterator[Charge]
     unused = per_hour * HOURS - used
     for offset in range(world.window.days):
         day = world.window.first + timedelta(days=offset)
-        charge = _simple(
-            day, "Usage", "Amazon Elastic Compute Cloud", "Compute", "Unused part of the savings plan", NOTHING
-        )
+        charge = _simple(day, "Usage", "Amazon Elastic Compute Cloud", "Compute", "Unused part of the savings plan", NOTHING)
         yield replace(charge, effective=unused, commitment_status="Unused")
     for month, following in world.window.months():
         day = max(month, world.window.first)
         days = (following - day).days
         fee = per_hour * HOURS * days
-        charge = _simple(
-            day, "Purchase", "AWS Savings Plans", "Compute", "Compute savings plan, no upfront, one year", fee
-        )
+        charge = _simple(day, "Purchase", "AWS Savings Plans", "Compute", "Compute savings plan, no upfront, one year", fee)
         yield replace(charge, effective=NOTHING, commitment_status="Fee", frequency="Recurring", days=days)
 
 
@@ -272,9 +264,7 @@ def corrected(rows: list[Charge]) -> list[Charge]:
             row = replace(row, billed=cost, effective=cost, contracted=cost, listed=cost)
             row = replace(row, list_price=TRANSFER_CORRECTED, contracted_price=TRANSFER_CORRECTED)
         again.append(row)
-    credit = _simple(
-        rows[-1].day, "Credit", "AWS Credits", "Other", "Service level credit", Decimal("-86.40"), frequency="One-Time"
-    )
+    credit = _simple(rows[-1].day, "Credit", "AWS Credits", "Other", "Service level credit", Decimal("-86.40"), frequency="One-Time")
     return [*again, credit]
 
 
@@ -290,9 +280,7 @@ def _number(value: Decimal | None) -> str:
 def focus_row(row: Charge, month: date, following: date) -> dict[str, str]:
     """A charge under FOCUS's column names; what has no value is left empty."""
     committed = row.commitment_status is not None
-    tags = {
-        k: v for k, v in (("service", row.service), ("team", row.team), ("env", "prod" if row.service else None)) if v
-    }
+    tags = {k: v for k, v in (("service", row.service), ("team", row.team), ("env", "prod" if row.service else None)) if v}
     purchase = row.category == "Purchase"
     return {
         "AvailabilityZone": f"{REGION}a" if row.resource_id else "",
@@ -333,9 +321,7 @@ def focus_row(row: Charge, month: date, following: date) -> dict[str, str]:
         "ResourceType": row.resource_type or "",
         "ServiceCategory": row.service_category,
         "ServiceName": row.provider_service,
-        "SkuId": ""
-        if row.category == "Credit"
-        else f"SKU-{row.service_category[:3].upper()}-{row.unit or 'FEE'}".replace(" ", ""),
+        "SkuId": "" if row.category == "Credit" else f"SKU-{row.service_category[:3].upper()}-{row.unit or 'FEE'}".replace(" ", ""),
         "SkuPriceId": "",
         "SubAccountId": ACCOUNT,
         "SubAccountName": "larkspur-prod",

@@ -129,8 +129,8 @@ def _machine(rng: np.random.Generator, name: str, service: Service, kind: str, r
     """One machine whose load fits its role: well used, oversized or idle."""
     sizes = {"used": ((4, 8), (8, 16)), "oversized": ((8, 32), (16, 64)), "idle": ((4, 16), (8, 32))}
     cores, memory = sizes[role][int(rng.integers(2))]
-    peak = {"used": (0.72, 0.82), "oversized": (0.17, 0.30), "idle": (0.012, 0.03)}[role]
-    filled = {"used": (0.74, 0.86), "oversized": (0.22, 0.36), "idle": (0.06, 0.12)}[role]
+    peak = {"used": (0.76, 0.84), "oversized": (0.17, 0.30), "idle": (0.012, 0.03)}[role]
+    filled = {"used": (0.80, 0.88), "oversized": (0.22, 0.36), "idle": (0.06, 0.12)}[role]
     if kind == "vm":
         resource = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0{_hex(rng, 16)}"
     else:
@@ -172,18 +172,11 @@ def _machines(rng: np.random.Generator) -> tuple[Machine, ...]:
 def _volumes(rng: np.random.Generator, machines: tuple[Machine, ...]) -> tuple[tuple[Volume, ...], str]:
     """Data and log disks; one of the databases' fills up within weeks after the window, the others within years."""
     carriers = [m for m in machines if m.kind == "db" and m.role != "idle"]
-    carriers += [
-        next(m for m in machines if m.service == s and m.kind == "vm")
-        for s in ("search", "checkout", "payment", "notification")
-    ]
+    carriers += [next(m for m in machines if m.service == s and m.kind == "vm") for s in ("search", "checkout", "payment", "notification")]
     full = int(rng.integers(0, 4))
     volumes = []
     for i, machine in enumerate(carriers):
-        share, days_left = (
-            (rng.uniform(0.78, 0.86), rng.uniform(22, 46))
-            if i == full
-            else (rng.uniform(0.45, 0.68), rng.uniform(420, 900))
-        )
+        share, days_left = (rng.uniform(0.78, 0.86), rng.uniform(22, 46)) if i == full else (rng.uniform(0.45, 0.68), rng.uniform(420, 900))
         volumes.append(
             Volume(
                 f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-0{_hex(rng, 16)}",

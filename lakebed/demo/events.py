@@ -110,8 +110,7 @@ def _deploys(rng: np.random.Generator, window: Window, holidays: frozenset[date]
         changes.reverse()
     shares = (rng.uniform(0.28, 0.42), rng.uniform(0.60, 0.74))
     plan = [
-        (service, _working_time(rng, window, share, holidays), change)
-        for (service, change), share in zip(changes, shares, strict=True)
+        (service, _working_time(rng, window, share, holidays), change) for (service, change), share in zip(changes, shares, strict=True)
     ]
     others = [s.name for s in SERVICES if s.name not in (slower, faster)]
     plan += [
@@ -121,9 +120,7 @@ def _deploys(rng: np.random.Generator, window: Window, holidays: frozenset[date]
     deploys = []
     for i, (service, time, change) in enumerate(sorted(plan, key=lambda p: (p[1], p[0]))):
         written = time - timedelta(hours=int(rng.integers(2, 96)), minutes=int(rng.integers(60)))
-        deploys.append(
-            Deploy(f"CHG-{1001 + i}", service, time, f"2.{14 + i}.0", _title(service, 14 + i, change), written, change)
-        )
+        deploys.append(Deploy(f"CHG-{1001 + i}", service, time, f"2.{14 + i}.0", _title(service, 14 + i, change), written, change))
     return tuple(deploys)
 
 
@@ -147,21 +144,14 @@ def _incident(rng: np.random.Generator, number: int, service: str, kind: int, st
     return Incident(identity, number, service, f"{what} on {service}", urgency, priority, *times, *factors)
 
 
-def _incidents(
-    rng: np.random.Generator, window: Window, company: Company, deploys: tuple[Deploy, ...]
-) -> tuple[Incident, ...]:
+def _incidents(rng: np.random.Generator, window: Window, company: Company, deploys: tuple[Deploy, ...]) -> tuple[Incident, ...]:
     """Eight incidents on eight services, spread over the window, away from deploys that matter for their service."""
     roomy = {m.service for m in company.machines if m.role == "oversized"}
     services = [s.name for s in company.services if s.name != "notification"]
     order = rng.permutation(services)[:INCIDENTS].tolist()
     kinds = rng.permutation([0, 1, 2, 3, 0, 1, 2, 3]).tolist()
     edges = np.linspace(0.08, 0.98, INCIDENTS + 1) * window.days * DAY_S
-    busy = {
-        (d.service, d.time.date() + timedelta(days=o))
-        for d in deploys
-        if d.relative_latency_change
-        for o in (-2, -1, 0, 1, 2)
-    }
+    busy = {(d.service, d.time.date() + timedelta(days=o)) for d in deploys if d.relative_latency_change for o in (-2, -1, 0, 1, 2)}
     incidents = []
     for i, service in enumerate(order):
         kind = 1 if kinds[i] == 3 and service in roomy else kinds[i]

@@ -45,9 +45,7 @@ def generate(
         raise ValueError(f"days={days}, scale={scale}: at least {SHORTEST_DAYS} days and a positive scale are needed")
     inputs = folder / "inputs"
     if inputs.is_dir() and any(inputs.iterdir()):
-        raise FileExistsError(
-            f"{inputs} already holds files; name another folder or remove it, so that two companies do not mix"
-        )
+        raise FileExistsError(f"{inputs} already holds files; name another folder or remove it, so that two companies do not mix")
     last = end or datetime.now(UTC).date() - timedelta(days=1)
     window = Window.ending(last, days)
     company = build_company(seed)
@@ -77,9 +75,7 @@ def _write_inputs(world: Behaviour, inputs: Path, seed: int, scale: float, progr
     progress("bills, incidents and deploys", 0.9)
     bills = write_bills(world, inputs / "bills", seed)
     counts["bill_rows"], counts["bill_rows_after_reissue"] = bills.rows_written, bills.rows_final
-    counts["incidents"], counts["incident_records"] = write_incidents(
-        world.events, inputs / "pagerduty", moment(world.window.end_s)
-    )
+    counts["incidents"], counts["incident_records"] = write_incidents(world.events, inputs / "pagerduty", moment(world.window.end_s))
     counts["changes"] = write_changes(world.events.deploys, inputs / "changes")
     progress("done", 1.0)
     return derive_truth(world, bills, seed, scale, counts)

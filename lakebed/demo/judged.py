@@ -39,9 +39,7 @@ def _saturation(world: Behaviour, kind: str, found: tuple[str, str, str, float, 
     times = world.window.grid(600, days_beyond=LOOK_AHEAD_DAYS)
     crossing = world.first_crossing(used, limit, times)
     if crossing is None:
-        raise ValueError(
-            f"{name} does not reach its limit within {LOOK_AHEAD_DAYS} days: this seed breaks the company's promise"
-        )
+        raise ValueError(f"{name} does not reach its limit within {LOOK_AHEAD_DAYS} days: this seed breaks the company's promise")
     last_day = (times >= world.window.end_s - DAY_S) & (times < world.window.end_s)
     return Saturation(
         resource,
@@ -129,9 +127,7 @@ def commitment(world: Behaviour, bills: Bills) -> CommitmentTruth:
     committed, unused = bills.committed_per_day * world.window.days, bills.unused_per_day * world.window.days
     share = float((committed - unused) / committed) if committed != NOTHING else 0.0
     per_month = exact(bills.unused_per_day * DAYS_PER_MONTH, CENT)
-    return CommitmentTruth(
-        COMMITMENT_ID, f"{committed:f}", f"{committed - unused:f}", f"{unused:f}", share, str(per_month)
-    )
+    return CommitmentTruth(COMMITMENT_ID, f"{committed:f}", f"{committed - unused:f}", f"{unused:f}", share, str(per_month))
 
 
 def derive_truth(world: Behaviour, bills: Bills, seed: int, scale: float, counts: dict[str, int]) -> Truth:
@@ -148,9 +144,7 @@ def derive_truth(world: Behaviour, bills: Bills, seed: int, scale: float, counts
         saturations=saturations(world),
         deploys=deploys(world),
         incidents=tuple(
-            IncidentTruth(
-                i.incident_id, i.service, i.title, i.started, i.opened, i.acknowledged, i.resolved, is_reviewed(i)
-            )
+            IncidentTruth(i.incident_id, i.service, i.title, i.started, i.opened, i.acknowledged, i.resolved, is_reviewed(i))
             for i in incidents
         ),
         incident_means=incident_means(incidents),

@@ -189,6 +189,4 @@ def service_records(world: Behaviour, seed: int, services: tuple[str, ...], tota
     """Records of several services, shared out with the square root of their traffic."""
     root = np.array([float(world.request_rate(s, world.window.grid(86_400)).mean()) ** 0.5 for s in services])
     counts = np.maximum(np.ceil(total * root / root.sum()), 20).astype(int).tolist()
-    return [
-        write_records(world, stream(seed, f"logs {s}"), s, count) for s, count in zip(services, counts, strict=True)
-    ]
+    return [write_records(world, stream(seed, f"logs {s}"), s, count) for s, count in zip(services, counts, strict=True)]

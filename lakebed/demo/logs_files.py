@@ -46,9 +46,7 @@ def _otlp_rows(records: Records) -> list[tuple[int, str, int, str]]:
     """A service's records as (time, service, draw, JSON)."""
     rows = []
     nanos = (records.times * 1_000_000).astype(np.int64) * 1000
-    for time, severity, body, draw in zip(
-        nanos.tolist(), records.severities, records.bodies, records.draws, strict=True
-    ):
+    for time, severity, body, draw in zip(nanos.tolist(), records.severities, records.bodies, records.draws, strict=True):
         rows.append(
             (
                 time,
@@ -140,9 +138,7 @@ def _statuses(world: Behaviour, rng: np.random.Generator, times: np.ndarray) -> 
     """HTTP status per access line: failures with the front end's error share, the rest as in any shop."""
     whole = times.astype(np.int64)
     failing = world.error_share(whole)["web-frontend"]
-    usual = rng.choice(
-        [HTTP["OK"], HTTP["CREATED"], HTTP["NOT_MODIFIED"], HTTP["NOT_FOUND"]], len(times), p=[0.86, 0.02, 0.10, 0.02]
-    )
+    usual = rng.choice([HTTP["OK"], HTTP["CREATED"], HTTP["NOT_MODIFIED"], HTTP["NOT_FOUND"]], len(times), p=[0.86, 0.02, 0.10, 0.02])
     return [int(s) for s in np.where(rng.random(len(times)) < failing, HTTP["UNAVAILABLE"], usual)]
 
 

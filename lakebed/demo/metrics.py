@@ -60,9 +60,7 @@ def _cpu(world: Behaviour, times: Seconds, rng: np.random.Generator) -> Family:
     machines = world.company.machines
     quiet = np.stack([world.cores_used(m, times) for m in machines])
     services = sorted({m.service for m in machines})
-    common = wander(rng, len(services), len(times), memory=0.85, sd=0.020)[
-        [services.index(m.service) for m in machines]
-    ]
+    common = wander(rng, len(services), len(times), memory=0.85, sd=0.020)[[services.index(m.service) for m in machines]]
     own = rng.standard_normal(quiet.shape) * 0.025
     cores = np.array([[m.cores] for m in machines])
     values = np.clip(quiet * (1.0 + common + own), 0.002, 0.998 * cores)
@@ -122,16 +120,13 @@ def _latency(world: Behaviour, times: Seconds, rng: np.random.Generator) -> Fami
 
 
 def _volumes(world: Behaviour, times: Seconds, rng: np.random.Generator) -> Family:
-    """Bytes used per volume."""
-    noise = wander(rng, len(world.company.volumes), len(times), memory=0.9, sd=0.0012)
+    """Bytes used per volume: temporary files come and go, and some days write more than others."""
+    count = len(world.company.volumes)
+    noise = wander(rng, count, len(times), memory=0.9, sd=0.0012) + wander(rng, count, len(times), memory=0.998, sd=0.004)
     rows, labels = [], []
     for i, volume in enumerate(world.company.volumes):
         rows.append(np.minimum(world.volume_bytes(volume, times) * (1.0 + noise[i]), volume.limit_bytes))
-        labels.append(
-            _owned(
-                volume.resource_id, volume.service, volume.team, {"device": volume.name, "host.name": volume.machine}
-            )
-        )
+        labels.append(_owned(volume.resource_id, volume.service, volume.team, {"device": volume.name, "host.name": volume.machine}))
     return Family("system.filesystem.usage", "By", "gauge", labels, times, np.round(np.stack(rows) / 4096) * 4096)
 
 
@@ -149,10 +144,7 @@ def _pools(world: Behaviour, times: Seconds, rng: np.random.Generator) -> Family
 def _volume_limits(world: Behaviour, times: Seconds) -> Family:
     """Size of each volume, exported beside its use, once an hour."""
     sizes = [np.full(len(times), float(v.limit_bytes)) for v in world.company.volumes]
-    labels = [
-        _owned(v.resource_id, v.service, v.team, {"device": v.name, "host.name": v.machine})
-        for v in world.company.volumes
-    ]
+    labels = [_owned(v.resource_id, v.service, v.team, {"device": v.name, "host.name": v.machine}) for v in world.company.volumes]
     return Family("system.filesystem.limit", "By", "gauge", labels, times, np.stack(sizes))
 
 
@@ -198,9 +190,7 @@ def _week_table(family: Family, offsets_us: Seconds, begin: int, finish: int, rn
         columns[label] = values.take(pa.array(row))
     columns["value"] = pa.array(np.ascontiguousarray(family.values[:, first:last].T).ravel()[kept], pa.float64())
     table = pa.table(columns)
-    return table.cast(
-        pa.schema([(f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type) for f in table.schema])
-    )
+    return table.cast(pa.schema([(f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type) for f in table.schema]))
 
 
 def write_metrics(world: Behaviour, folder: Path, seed: int, scale: float) -> int:

@@ -46,8 +46,8 @@ def incident_json(incident: Incident, seen: datetime) -> dict[str, Any]:
     custom = {
         "id": "PT4KHEE",
         "type": "field_value",
-        "name": "impact_started_at",
-        "display_name": "Impact started at",
+        "name": "started_at",
+        "display_name": "Started at",
         "data_type": "datetime",
         "field_type": "single_value",
         "value": iso(incident.started) if resolved and is_reviewed(incident) else None,
@@ -111,7 +111,5 @@ def write_changes(deploys: tuple[Deploy, ...], folder: Path) -> int:
         writer.writerow(["change_id", "kind", "service", "deployed_at", "version", "title", "committed_at"])
         for deploy in deploys:
             times = iso(deploy.time), iso(deploy.committed)
-            writer.writerow(
-                [deploy.change_id, "deploy", deploy.service, times[0], deploy.version, deploy.title, times[1]]
-            )
+            writer.writerow([deploy.change_id, "deploy", deploy.service, times[0], deploy.version, deploy.title, times[1]])
     return len(deploys)

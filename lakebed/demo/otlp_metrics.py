@@ -21,9 +21,7 @@ Z95 = 1.6449
 
 def starts(world: Behaviour, service: str, times: Seconds) -> Seconds:
     """For each time, when the counter in force began: some hours before the window, or at the latest restart."""
-    begun = np.array(
-        [world.window.start_s - 21_463, *(int(r.timestamp()) for r in world.events.restarts[service])], dtype=np.int64
-    )
+    begun = np.array([world.window.start_s - 21_463, *(int(r.timestamp()) for r in world.events.restarts[service])], dtype=np.int64)
     return np.asarray(begun[np.searchsorted(begun, times, side="right") - 1], dtype=np.int64)
 
 
@@ -50,9 +48,7 @@ def _resource_json(world: Behaviour, name: str) -> str:
     return f'{{"resource":{{"attributes":[{attributes}]}},"scopeMetrics":[{{{scope},"metrics":[{{'
 
 
-def _request_counts(
-    world: Behaviour, times: Seconds, rng: np.random.Generator
-) -> dict[str, tuple[list[int], list[int], list[int]]]:
+def _request_counts(world: Behaviour, times: Seconds, rng: np.random.Generator) -> dict[str, tuple[list[int], list[int], list[int]]]:
     """Per service: start times, and running totals of requests answered well and badly."""
     step = float(times[1] - times[0])
     errors = world.error_share(times)
@@ -90,14 +86,11 @@ def write_counters(world: Behaviour, folder: Path, seed: int, scale: float) -> i
         for i in range(first, last):
             time = int(times[i])
             parts = [
-                f"{heads[name]}{opening}"
-                f"{_point(200, begun[i], time, good[i])},{_point(500, begun[i], time, bad[i])}{closing}"
+                f"{heads[name]}{opening}{_point(200, begun[i], time, good[i])},{_point(500, begun[i], time, bad[i])}{closing}"
                 for name, (begun, good, bad) in counts.items()
             ]
             lines.append(f'{{"resourceMetrics":[{",".join(parts)}]}}\n')
-        (folder / f"requests-{day}.jsonl.gz").write_bytes(
-            gzip.compress("".join(lines).encode(), compresslevel=3, mtime=0)
-        )
+        (folder / f"requests-{day}.jsonl.gz").write_bytes(gzip.compress("".join(lines).encode(), compresslevel=3, mtime=0))
     return len(times) * len(counts) * 2
 
 
@@ -110,9 +103,7 @@ def _bucket_shares(median_s: Floats) -> Floats:
     return np.diff(edges, axis=0)
 
 
-def _histograms(
-    world: Behaviour, times: Seconds, rng: np.random.Generator
-) -> dict[str, tuple[Seconds, Seconds, Floats]]:
+def _histograms(world: Behaviour, times: Seconds, rng: np.random.Generator) -> dict[str, tuple[Seconds, Seconds, Floats]]:
     """Per service: start times, running bucket counts (buckets x times) and running sums of seconds."""
     step = float(times[1] - times[0])
     medians = world.latency_s(times)
@@ -144,9 +135,7 @@ def write_histograms(world: Behaviour, folder: Path, seed: int) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     times = world.window.grid(3600)
     data = _histograms(world, times, stream(seed, "histograms"))
-    resources = {
-        name: Resource(attributes=[KeyValue(key="service.name", value=AnyValue(string_value=name))]) for name in data
-    }
+    resources = {name: Resource(attributes=[KeyValue(key="service.name", value=AnyValue(string_value=name))]) for name in data}
     scope = InstrumentationScope(name=SCOPE, version="1.9.0")
     for day, begin, finish in world.window.weeks():
         first, last = (int(i) for i in np.searchsorted(times, [begin, finish]))

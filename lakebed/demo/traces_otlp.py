@@ -138,8 +138,7 @@ def _links(traces: Traces, orders: Traces | None) -> list[str]:
     placed = next(v for v, visit in enumerate(orders.visits) if visit.service == "checkout")
     latest = np.searchsorted(orders.start_ns[0], traces.start_ns[0]) - 1
     return [
-        f'"links":[{{"traceId":"{orders.ids[i]}","spanId":"{orders.span_ids[placed][i]}"}}],' if i >= 0 else ""
-        for i in latest.tolist()
+        f'"links":[{{"traceId":"{orders.ids[i]}","spanId":"{orders.span_ids[placed][i]}"}}],' if i >= 0 else "" for i in latest.tolist()
     ]
 
 

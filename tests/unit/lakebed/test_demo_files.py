@@ -106,11 +106,7 @@ def test_parquet_metrics_are_as_counted_with_unique_series_and_times(folder: Pat
 
 def test_network_counters_reset_at_restarts_only(folder: Path) -> None:
     frame = pl.read_parquet(folder / "inputs" / "metrics" / "*.parquet").filter(pl.col("kind") == "counter")
-    falls = (
-        frame.sort("host.name", "time")
-        .with_columns(pl.col("value").diff().over("host.name").alias("step"))
-        .filter(pl.col("step") < 0)
-    )
+    falls = frame.sort("host.name", "time").with_columns(pl.col("value").diff().over("host.name").alias("step")).filter(pl.col("step") < 0)
     assert 0 < len(falls) < 60
     assert not set(falls["host.name"].to_list()) & {"reporting-db", "search-v1", "loadtest-runner"}
     assert (falls["value"] >= 0).all()
@@ -196,13 +192,9 @@ def test_logs_hold_the_counted_records(folder: Path, truth: dict[str, Any]) -> N
     counts = truth["counts"]
     assert len(records) == counts["log_records_otlp"]
     assert java.count("\n") == counts["log_lines_java"]
-    entry = re.compile(
-        r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\] (INFO|WARN|ERROR) .+ \(com\.larkspur\.[\w.]+\)$", re.M
-    )
+    entry = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\] (INFO|WARN|ERROR) .+ \(com\.larkspur\.[\w.]+\)$", re.M)
     assert len(entry.findall(java)) == counts["log_records_java"]
-    line = re.compile(
-        r'^\S+ - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "\w+ \S+ HTTP/1\.1" \d{3} (\d+|-) "[^"]*" "[^"]*"$'
-    )
+    line = re.compile(r'^\S+ - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "\w+ \S+ HTTP/1\.1" \d{3} (\d+|-) "[^"]*" "[^"]*"$')
     assert sum(bool(line.match(x)) for x in access.splitlines()) == counts["log_records_access"]
     parts = counts["log_records_otlp"] + counts["log_records_java"] + counts["log_records_access"]
     assert counts["log_records"] == parts

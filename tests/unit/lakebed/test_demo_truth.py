@@ -39,10 +39,7 @@ def metrics(folder: Path) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def bills(folder: Path) -> dict[str, list[dict[str, str]]]:
     """Rows per file; the last version of a period holds."""
-    return {
-        f.stem: list(csv.DictReader(f.read_text().splitlines()))
-        for f in sorted((folder / "inputs" / "bills").glob("*.csv"))
-    }
+    return {f.stem: list(csv.DictReader(f.read_text().splitlines())) for f in sorted((folder / "inputs" / "bills").glob("*.csv"))}
 
 
 def when(text: str) -> datetime:
@@ -68,9 +65,7 @@ def test_costs_sum_to_the_truth(bills: dict[str, list[dict[str, str]]], truth: d
     assert sum(map(len, held.values())) == truth["counts"]["bill_rows_after_reissue"]
 
 
-def test_one_period_is_issued_twice_with_other_costs(
-    bills: dict[str, list[dict[str, str]]], truth: dict[str, Any]
-) -> None:
+def test_one_period_is_issued_twice_with_other_costs(bills: dict[str, list[dict[str, str]]], truth: dict[str, Any]) -> None:
     period = truth["reissued_period"]
     assert [n for n in bills if n.endswith("v2")] == [f"focus-{period}-v2"]
     first = sum(Decimal(r["BilledCost"]) for r in bills[f"focus-{period}-v1"])
@@ -84,19 +79,12 @@ def test_bill_keeps_the_rules_of_focus(bills: dict[str, list[dict[str, str]]]) -
     for rows in bills.values():
         assert set(rows[0]) <= known
         for row in rows:
-            assert (
-                row["BillingPeriodStart"]
-                <= row["ChargePeriodStart"]
-                < row["ChargePeriodEnd"]
-                <= row["BillingPeriodEnd"]
-            )
+            assert row["BillingPeriodStart"] <= row["ChargePeriodStart"] < row["ChargePeriodEnd"] <= row["BillingPeriodEnd"]
             for column, allowed in ENUMERATIONS.items():
                 assert row.get(column, "") in ("", *allowed)
             if row["ChargeCategory"] == "Usage" and row["PricingQuantity"]:
                 assert Decimal(row["ListCost"]) == Decimal(row["PricingQuantity"]) * Decimal(row["ListUnitPrice"])
-                assert Decimal(row["ContractedCost"]) == Decimal(row["PricingQuantity"]) * Decimal(
-                    row["ContractedUnitPrice"]
-                )
+                assert Decimal(row["ContractedCost"]) == Decimal(row["PricingQuantity"]) * Decimal(row["ContractedUnitPrice"])
             if row["ChargeCategory"] == "Credit":
                 assert Decimal(row["BilledCost"]) < 0
 
@@ -112,11 +100,7 @@ def test_commitment_is_wasted_as_told(bills: dict[str, list[dict[str, str]]], tr
     told = truth["commitment"]
 
     def cost(status: str) -> Decimal:
-        mine = [
-            r
-            for r in rows
-            if r["CommitmentDiscountStatus"] == status and r["CommitmentDiscountId"] == told["commitment_id"]
-        ]
+        mine = [r for r in rows if r["CommitmentDiscountStatus"] == status and r["CommitmentDiscountId"] == told["commitment_id"]]
         return sum((Decimal(r["EffectiveCost"]) for r in mine), Decimal(0))
 
     assert cost("Used") == Decimal(told["used"])
@@ -183,9 +167,7 @@ def naive_crossing(series: pl.DataFrame, limit: float) -> float:
     return float((limit - level) / slope)
 
 
-@pytest.mark.parametrize(
-    ("kind", "metric"), [("disk", "system.filesystem.usage"), ("pool", "db.client.connection.count")]
-)
+@pytest.mark.parametrize(("kind", "metric"), [("disk", "system.filesystem.usage"), ("pool", "db.client.connection.count")])
 def test_saturation_is_ahead_and_within_reach_of_a_straight_line(
     metrics: pl.DataFrame, truth: dict[str, Any], kind: str, metric: str
 ) -> None:
