@@ -45,7 +45,7 @@ def frames(stream: Readable, *, origin: str, first_line: int, max_bytes: int) ->
     source: Buffered = io.BufferedReader(_Raw(stream), BUFFER)
     head = source.peek(BUFFER)
     first = head.removeprefix(BOM).lstrip(BLANK)[:1]
-    if is_message(head):
+    if first and is_message(head):
         yield _single(source, origin, max_bytes)
     elif not first or first == b"{" or 0x20 <= head[0] < 0x7F:
         yield from _lines(source, origin, first_line, max_bytes)
@@ -87,7 +87,7 @@ class _Raw(io.RawIOBase):
 
 
 def _lines(source: Buffered, origin: str, first_line: int, max_bytes: int) -> Iterator[Frame]:
-    offset, line = 0, first_line - 1
+    offset, line, begun = 0, first_line - 1, False
     while text := source.readline(max_bytes + 1):
         line += 1
         at, offset = offset, offset + len(text)
@@ -98,7 +98,8 @@ def _lines(source: Buffered, origin: str, first_line: int, max_bytes: int) -> It
         bare = text.removeprefix(BOM).strip(BLANK) if at == 0 else text.strip(BLANK)
         if not bare:
             continue
-        if at == 0 or line == first_line:
+        if not begun:
+            begun = True
             document = None if too_long else _document(source, bare, text, origin, max_bytes)
             if document is not None:
                 yield Frame(document, True, line, at, document=True)

@@ -77,12 +77,10 @@ def attributes(raw: Any) -> dict[str, str]:
     found = {}
     for pair in items(raw, "attributes"):
         try:
-            key, value = pair["key"], pair.get("value")
-        except (TypeError, KeyError, AttributeError):
+            key, value = pair.get("key"), pair.get("value")
+        except AttributeError:
             raise RowError("an attribute is not a pair of a key and a value") from None
-        if not isinstance(key, str):
-            raise RowError("the key of an attribute is not a text")
-        found[key] = as_text(plain(value))
+        found[text(key) or ""] = as_text(plain(value))
     return found
 
 

@@ -67,19 +67,23 @@ def hex_id(raw: str | bytes | None, size: int) -> str:
     if not raw:
         return ""
     if isinstance(raw, str):
-        found = _id_bytes(raw, size)
-        if found is None:
-            return raw
-        raw = found
+        raw = _id_bytes(raw, size)
+    if isinstance(raw, str):
+        return raw
     return raw.hex() if any(raw) else ""
 
 
-def _id_bytes(raw: str, size: int) -> bytes | None:
-    try:
-        found = bytes.fromhex(raw) if len(raw) == 2 * size else base64.b64decode(raw + "=" * (-len(raw) % 4), validate=True)
-    except (ValueError, binascii.Error):
-        return None
-    return found if len(found) == size else None
+def _id_bytes(raw: str, size: int) -> bytes | str:
+    """The bytes of an id; base64 of 8 and 16 bytes is always padded, which tells it from hex of another length."""
+    found: bytes | str = raw
+    if len(raw) == 2 * size:
+        try:
+            found = bytes.fromhex(raw)
+        except ValueError:
+            return raw
+    elif raw.endswith("="):
+        found = base64_bytes(raw)
+    return found if len(found) == size else raw
 
 
 def base64_bytes(raw: str) -> bytes | str:
