@@ -66,14 +66,24 @@ def run(config: Path, request: Request, *, progress: Progress = lambda _message:
     Interrupted runs go on by themselves: what is committed is not done again, what is not has work to do."""
     started = time.monotonic()
     outcome = Outcome()
-    platform = Platform(config_file=str(config.absolute()), allow_shrink=list(request.allow_shrink), force=request.force, scenario=dict(request.scenario))
+    platform = Platform(
+        config_file=str(config.absolute()), allow_shrink=list(request.allow_shrink), force=request.force, scenario=dict(request.scenario)
+    )
     _refuse_unknown(platform, request)
     resources.listeners.append(progress)
     try:
         with open_instance(platform.settings) as instance:
             outcome.buried = len(bury_dead_runs(instance, platform.lake))
             seed(platform.lake, platform.settings)
-            _execute(instance, config, platform, "ingest", request.window or Slice(today() - timedelta(days=1), today() + timedelta(days=1)), outcome, progress)
+            _execute(
+                instance,
+                config,
+                platform,
+                "ingest",
+                request.window or Slice(today() - timedelta(days=1), today() + timedelta(days=1)),
+                outcome,
+                progress,
+            )
             _derive(instance, config, platform, request, outcome, progress)
     finally:
         resources.listeners.remove(progress)
@@ -106,9 +116,7 @@ def ranges_of(days: Iterable[date], longest: int = RANGE_DAYS) -> list[Slice]:
     return found
 
 
-def _derive(
-    instance: DagsterInstance, config: Path, platform: Platform, request: Request, outcome: Outcome, progress: Progress
-) -> None:
+def _derive(instance: DagsterInstance, config: Path, platform: Platform, request: Request, outcome: Outcome, progress: Progress) -> None:
     last = today()
     dirty = {d for d in dirty_days(platform.lake, force_within=request.window if request.force else None) if d <= last}
     if dirty:
@@ -186,4 +194,6 @@ def _summarise(lake: Lake, outcome: Outcome, platform: Platform) -> None:
 def _refuse_unknown(platform: Platform, request: Request) -> None:
     unknown = set(request.allow_shrink) - set(platform.settings.sources)
     if unknown:
-        raise ConfigError(f"--allow-shrink names no source: {', '.join(sorted(unknown))}; sources are {', '.join(platform.settings.sources)}")
+        raise ConfigError(
+            f"--allow-shrink names no source: {', '.join(sorted(unknown))}; sources are {', '.join(platform.settings.sources)}"
+        )

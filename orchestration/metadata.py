@@ -68,7 +68,9 @@ def derived_facts(lake: Lake, contract: Contract, result: Derived) -> dict[str, 
     """What building the table did, and what it holds now."""
     facts: dict[str, Any] = {"rows_written": result.rows, "days_built": len(result.built), **table_facts(lake, contract)}
     if result.waiting:
-        facts["days_waiting"] = MetadataValue.md(markdown_table({"day": "waits for"}, {str(d): w for d, w in sorted(result.waiting.items())}))
+        facts["days_waiting"] = MetadataValue.md(
+            markdown_table({"day": "waits for"}, {str(d): w for d, w in sorted(result.waiting.items())})
+        )
     return facts
 
 

@@ -30,7 +30,9 @@ def schedules() -> list[ScheduleDefinition]:
         late = {d for d in dirty_days(platform.lake) if d < yesterday}
         for days in ranges_of(late):
             last = days.end - timedelta(days=1)
-            yield RunRequest(job_name="derive", run_key=f"late {yesterday} {days}", tags={START: days.start.isoformat(), END: last.isoformat()})
+            yield RunRequest(
+                job_name="derive", run_key=f"late {yesterday} {days}", tags={START: days.start.isoformat(), END: last.isoformat()}
+            )
 
     return [
         ingest_every_15_min,

@@ -31,7 +31,9 @@ def sensors(settings: Settings) -> list[SensorDefinition]:
     @sensor(job_name="ingest", minimum_interval_seconds=30, default_status=DefaultSensorStatus.RUNNING)
     def inbox(context: SensorEvaluationContext) -> RunRequest | SkipReason:
         """Start ingest when settled files lie in an inbox. The run key holds the attempt, because a failed run uses its key up."""
-        waiting = sorted(f"{name}/{entry.name}/{entry.stat().st_mtime_ns}" for name, folder in folders.items() for entry in _settled(folder))
+        waiting = sorted(
+            f"{name}/{entry.name}/{entry.stat().st_mtime_ns}" for name, folder in folders.items() for entry in _settled(folder)
+        )
         if not waiting:
             return SkipReason("no settled file in any inbox" if folders else "no source has an inbox")
         state = hashlib.sha256("\n".join(waiting).encode()).hexdigest()[:16]

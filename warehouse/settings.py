@@ -28,7 +28,9 @@ class LakeSettings(Section):
     """Where the lake is and how much of the machine it may use."""
 
     path: str = Field(default="lake", description="Folder or s3:// prefix of the Parquet files")
-    catalog: SecretStr = Field(default=SecretStr("sqlite:lake/catalog.sqlite"), description="sqlite:FILE, or postgres:DSN (secrets as ${NAME})")
+    catalog: SecretStr = Field(
+        default=SecretStr("sqlite:lake/catalog.sqlite"), description="sqlite:FILE, or postgres:DSN (secrets as ${NAME})"
+    )
     memory_limit: str = Field(default="4GiB", pattern=r"^\d+(\.\d+)?(MiB|GiB|MB|GB)$")
     threads: int | None = Field(default=None, ge=1, description="DuckDB threads; default: the number of cores")
     temp_directory: str | None = None
@@ -144,38 +146,63 @@ class FocusSettings(FileSourceSettings):
     null_values: tuple[str, ...] = ("", "NULL", "NaN")
 
 
-class TableSettings(FileSourceSettings):
-    """CSV, Parquet or NDJSON onto a raw contract by a column mapping.
+class MetricColumn(Section):
+    """What is known about a metric of a table; `column` is its value column in a wide one."""
 
-    `columns` maps contract columns to expressions over the file: a column name, or `'text'` for a constant.
-    `metrics` (raw.metric_points only) maps metric names to value columns (a wide table); `labels` maps label names to columns."""
+    column: str | None = None
+    kind: Literal["gauge", "counter", "unknown"] = "gauge"
+    unit: str | None = Field(default=None, description="Unit of the values, brought to its UCUM base unit (ms to s, MiBy to By)")
+    description: str | None = None
+    labels: dict[str, str] = Field(default={}, description="Fixed labels of this metric")
+
+
+class LookupSettings(Section):
+    """A small table that is joined to the rows: its columns are written `NAME.column` in expressions."""
+
+    path: str = Field(description="CSV, Parquet or NDJSON file; relative to data_root; `{group}` of filename_pattern allowed")
+    key: str = Field(description="Column of the lookup; the first row of each value counts")
+    on: str | None = Field(default=None, description="Column of the table; default: the one named like `key`")
+
+
+class TableSettings(FileSourceSettings):
+    """CSV, Parquet, NDJSON or JSON documents onto a raw contract by a column mapping.
+
+    `columns` maps contract columns to a column of the file or an SQL expression over its columns (`'text'` is a constant).
+    For raw.metric_points, columns `time`, `value`, `metric_name` (and `kind`, `unit`, `description`) make a long table; `metrics`
+    (name = column) or `metric_columns` (columns found by a regular expression) make a wide one. `labels` maps label names to
+    columns or expressions."""
 
     kind: Literal["table"]
     table: str
-    format: Literal["auto", "csv", "parquet", "ndjson"] = "auto"
+    format: Literal["auto", "csv", "parquet", "ndjson", "json"] = "auto"
     columns: dict[str, str] = {}
     metrics: dict[str, str | MetricColumn] = {}
+    metric_columns: str | None = Field(
+        default=None, description="Regular expression over column names: group `metric` is the name, the other groups are labels"
+    )
     labels: dict[str, str] = {}
-    time_format: str = Field(default="auto", description="auto, s, ms, us, ns (Unix times), or a strptime pattern")
+    time_format: str = Field(default="auto", description="auto, text, s, ms, us, ns (Unix times), or a strptime pattern")
     time_zone: str = "UTC"
-    delimiter: str | None = None
-    header: bool = True
-    skip_lines: int = Field(default=0, ge=0)
+    delimiter: str | None = Field(default=None, description="Default: found in the header line")
+    header_rows: int = Field(default=1, ge=0, description="Lines of the header; the names of several are joined by header_separator")
+    header_separator: str = "|"
+    skip_lines: int = Field(default=0, ge=0, description="Lines before the header")
     column_names: tuple[str, ...] = Field(default=(), description="Names of the columns of a file without a usable header")
     null_values: tuple[str, ...] = ("",)
-    filename_pattern: str | None = Field(default=None, description="Regular expression whose named groups become columns")
+    filename_pattern: str | None = Field(
+        default=None, description="Regular expression found in the file's path; its named groups become columns"
+    )
+    lookups: dict[str, LookupSettings] = {}
     where: str | None = Field(default=None, description="SQL condition over the file's columns; rows that fail it are not read")
-    array_path: str | None = Field(default=None, description="Key of the array of rows inside a JSON document")
+    array_path: str | None = Field(default=None, description="JSON path of the rows inside a JSON document, for example $.items[*]")
 
-
-class MetricColumn(Section):
-    """A value column of a wide table, with what is known about the metric."""
-
-    column: str
-    kind: Literal["gauge", "counter", "unknown"] = "gauge"
-    unit: str | None = None
-    description: str | None = None
-    labels: dict[str, str] = {}
+    @model_validator(mode="after")
+    def _has_mapping(self) -> TableSettings:
+        if not self.columns:
+            raise ValueError("give `columns`: contract column = column of the file")
+        if self.table != "raw.metric_points" and (self.metrics or self.metric_columns):
+            raise ValueError("`metrics` and `metric_columns` are only for table raw.metric_points")
+        return self
 
 
 class LogTextSettings(FileSourceSettings):

@@ -92,7 +92,9 @@ def _result(
         metadata["days"] = len(verdict.days)
         metadata["results"] = MetadataValue.json({o.name: {"success": o.success, "result": _plain(o.result)} for o in outcomes})
         failed = {
-            o.name: f"{len(verdict.failed_days[o.name])} day(s): {json.dumps(o.result, default=str)[:300]}" for o in outcomes if not o.success
+            o.name: f"{len(verdict.failed_days[o.name])} day(s): {json.dumps(o.result, default=str)[:300]}"
+            for o in outcomes
+            if not o.success
         }
         if failed:
             metadata["failed"] = MetadataValue.md(markdown_table({"expectation": "result"}, failed))

@@ -51,9 +51,7 @@ class Lake:
 
     def work(self, *, batch_id: str, source: str, origin: str, run_id: str | None = None, allow_shrink: bool = False) -> Work:
         """A unit of work for callers that stage several tables themselves; `land` and `replace_slice` do it for the usual cases."""
-        return Work(
-            self, batch_id=batch_id, source=source, origin=origin, run_id=run_id, allow_shrink=allow_shrink, step=self.step
-        )
+        return Work(self, batch_id=batch_id, source=source, origin=origin, run_id=run_id, allow_shrink=allow_shrink, step=self.step)
 
     def land(self, unit: Unit, *, run_id: str | None = None, allow_shrink: bool = False) -> Landed:
         """Read a unit and commit it: replacing its slice, appending once, or upserting, as its tables and slice say.
@@ -85,9 +83,7 @@ class Lake:
         finally:
             connection.close()
 
-    def _stage_part(
-        self, work: Work, unit: Unit, table: str, rows: Rows, rejects: bool, connection: duckdb.DuckDBPyConnection
-    ) -> None:
+    def _stage_part(self, work: Work, unit: Unit, table: str, rows: Rows, rejects: bool, connection: duckdb.DuckDBPyConnection) -> None:
         if rejects:
             work.reject(table, rows, connection=connection)
         elif contract(table).shape in ("entity", "snapshot"):

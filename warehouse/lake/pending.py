@@ -48,11 +48,13 @@ def pending_days(
     *,
     force: bool = False,
     usable: Collection[str] = USABLE,
+    need_day: bool = True,
 ) -> Pending:
     """Decide for each of `days`. inputs: tables read, with the days before a day that are read of each. Inputs without days (series, configuration) count through their version only when they are configuration.
 
     days: None looks at every day that an input has. A day without any input data on it needs nothing. force builds days whose inputs have
-    not changed, too. usable: the states in which an input day may be read."""
+    not changed, too. usable: the states in which an input day may be read. need_day: whether a day needs input on the day itself, or any
+    day of its lookback will do (analyses)."""
     by_day = [name for name in inputs if CONTRACTS[name].has_day]
     states = {name: lake.states(name) for name in by_day}
     configuration = {
@@ -63,7 +65,7 @@ def pending_days(
     own = lake.states(table)
     result = Pending()
     for day in sorted({d for known in states.values() for d in known}) if days is None else days:
-        _decide(result, day, inputs, states, configuration, own.get(day), force, usable)
+        _decide(result, day, inputs, states, configuration, own.get(day), force, usable, need_day)
     return result
 
 
@@ -76,15 +78,18 @@ def _decide(
     own: DayState | None,
     force: bool,
     usable: Collection[str],
+    need_day: bool,
 ) -> None:
     read = {
-        (name, d): known[d] for name, known in states.items() for d in (day - timedelta(days=i) for i in range(inputs[name] + 1)) if d in known
+        (name, d): known[d]
+        for name, known in states.items()
+        for d in (day - timedelta(days=i) for i in range(inputs[name] + 1))
+        if d in known
     }
-    if not any(d == day for _, d in read):
+    if not read or (need_day and not any(d == day for _, d in read)):
         result.current.add(day)
         return
-    gone = [name for (name, d), state in read.items() if state.state == "dropped" and d == day]
-    if gone:
+    if need_day and any(state.state == "dropped" and d == day for (_, d), state in read.items()):
         result.current.add(day)
         return
     unusable = [f"{name} {d} is {state.state}" for (name, d), state in read.items() if state.state not in (*usable, "dropped")]

@@ -206,9 +206,7 @@ def _copy_flat(
 ) -> list[StagedFile]:
     _make_folder(folder)
     path = f"{folder.rstrip('/')}/part_{uuid4()}.parquet"
-    rows = connection.execute(
-        f"COPY ({select}) TO {literal(path)} ({PARQUET}, RETURN_STATS)", dict(parameters or {})
-    ).fetchall()
+    rows = connection.execute(f"COPY ({select}) TO {literal(path)} ({PARQUET}, RETURN_STATS)", dict(parameters or {})).fetchall()
     return [StagedFile(str(r[0]), int(r[1]), int(r[2]), None) for r in rows]
 
 
@@ -226,9 +224,7 @@ def _prove_day(contract: Contract, path: str, day: date, statistics: Mapping[str
         raise LakeError(f"{path} holds {time['min']} to {time['max']}, which is not the day {day} of its path; nothing was registered")
 
 
-def _split_bad(
-    connection: duckdb.DuckDBPyConnection, target: Target, files: list[StagedFile]
-) -> tuple[list[StagedFile], list[StagedFile]]:
+def _split_bad(connection: duckdb.DuckDBPyConnection, target: Target, files: list[StagedFile]) -> tuple[list[StagedFile], list[StagedFile]]:
     """Tables without days have no default partition to catch bad rows: look, and split only when there are any."""
     valid = _valid(target.contract, target.slice)
     source = read_files(files, hive=False)

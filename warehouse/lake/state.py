@@ -27,9 +27,7 @@ class DayState:
     sequence: int
 
 
-def day_states(
-    connection: duckdb.DuckDBPyConnection, table: str, days: Iterable[date] | None = None
-) -> dict[date, DayState]:
+def day_states(connection: duckdb.DuckDBPyConnection, table: str, days: Iterable[date] | None = None) -> dict[date, DayState]:
     """Latest state per day of a table; of the given days only, when given."""
     query = "SELECT day, version, state, row_count, inputs, sequence FROM meta.day_state WHERE table_name = ?"
     parameters: list[object] = [table]
@@ -100,9 +98,7 @@ class LakeKnowledge:
         for batch, origin, offset, digest, supersedes, table in rows:
             self._take(str(batch), origin, offset, digest, (supersedes or "").split(), str(table))
 
-    def _take(
-        self, batch: str, origin: str | None, offset: int | None, digest: str | None, superseded: Sequence[str], table: str
-    ) -> None:
+    def _take(self, batch: str, origin: str | None, offset: int | None, digest: str | None, superseded: Sequence[str], table: str) -> None:
         for old in superseded:
             self._active.pop(old, None)
         self._active[batch] = origin or ""

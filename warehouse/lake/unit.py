@@ -13,9 +13,7 @@ import pyarrow as pa
 
 Rows = pa.RecordBatchReader | duckdb.DuckDBPyRelation
 
-REJECT_SCHEMA = pa.schema(
-    [("reason", pa.string()), ("file", pa.string()), ("line", pa.int64()), ("record", pa.string())]
-)
+REJECT_SCHEMA = pa.schema([("reason", pa.string()), ("file", pa.string()), ("line", pa.int64()), ("record", pa.string())])
 
 
 @dataclass(frozen=True, slots=True)

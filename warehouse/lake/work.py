@@ -372,7 +372,9 @@ class Work:
             f"JOIN {table.storage_name} AS o USING ({keys}) WHERE {differs} LIMIT 1"
         ).fetchone()
         if row is not None:
-            raise ContractError(f"{self.origin}: {table.full_name} key {row} stands for something else already (hash collision); nothing landed")
+            raise ContractError(
+                f"{self.origin}: {table.full_name} key {row} stands for something else already (hash collision); nothing landed"
+            )
 
     def _swap_entities(self, table: Contract, keys: str, effect: Effect) -> None:
         connection = self.lake.connection
@@ -434,4 +436,3 @@ class Work:
 def window_origin(start: datetime, end: datetime) -> str:
     """The origin of a window that was asked of a server: half-open, naive UTC."""
     return f"window:{start.isoformat()}/{end.isoformat()}"
-

@@ -1,0 +1,52 @@
+# Everything a person or CI does here. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint faults wheel bench dev lock clean
+
+help:  ## List the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(READY)  ## Make .venv and install the locked dependencies and Lakebed itself
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Lakebed needs Python 3.11 or newer"'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+demo: venv  ## A simulated company goes through the whole platform into ./lakebed-demo
+	$(BIN)/lakebed demo
+
+test: venv  ## Unit, SQL, integration, browser and convention tests
+	$(BIN)/python -m pytest -m "not faults"
+
+faults: venv  ## Kill processes at every step and count what is lost
+	$(BIN)/python -m pytest tests/faults -m faults --timeout 1800
+
+lint: venv  ## ruff, mypy, sqlfluff, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint transforms --disable-progress-bar
+	$(BIN)/lint-imports
+
+wheel: venv  ## Build the wheel, install it elsewhere, and run the demo from it
+	$(BIN)/python tests/conventions/check_wheel.py
+
+bench: venv  ## Side-by-side measurements; see benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.demo
+
+dev: venv  ## Dagster UI and daemon on localhost for CONFIG (default: the demo's)
+	$(BIN)/lakebed ui --config $(or $(CONFIG),lakebed-demo/lakebed.toml)
+
+lock: venv  ## Resolve requirements.lock again from pyproject.toml
+	$(BIN)/uv pip compile --quiet --generate-hashes --extra dev --python-version 3.11 --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
+
+clean:  ## Remove caches and the demo
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist lakebed-demo

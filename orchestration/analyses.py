@@ -1,0 +1,175 @@
+"""From frames to marts through the models: which history goes in, what comes out. Statistics live in `models`, Dagster elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from orchestration.history import History
+
+Marts = dict[str, pl.DataFrame]
+NEAR_CHANGE_HOURS = 24.0
+LABELS = ["series_id", "subject", "service", "measure", "unit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Tables that one analysis fills for the day it looks back from, and the tables it reads."""
+
+    name: str
+    tables: tuple[str, ...]
+    frames: tuple[str, ...]
+    run: Callable[[History], Marts]
+    reads: tuple[str, ...] = ()
+
+
+def find_trends(history: History) -> Marts:
+    """Trends of services, resources and metrics, judged together so that false discoveries are controlled across them."""
+    from models.trend import trends
+
+    daily = pl.concat([history.frame("trend_history"), _daily(history.frame("metric_hourly"))], how="vertical_relaxed")
+    found = trends(daily.select("series_id", "time", "value"), freq="1d")
+    about = daily.group_by(LABELS, maintain_order=True).agg(
+        pl.col("value").mean().alias("mean"), pl.col("time").dt.date().n_unique().alias("history_days")
+    )
+    return {"mart.trends": found.join(about, on="series_id", how="inner").pipe(_as_of, history)}
+
+
+def find_change_points(history: History) -> Marts:
+    """Level shifts by the hour, each with the nearest change of its service within a day."""
+    from models.trend import change_points
+
+    hourly = _hourly(history)
+    found = change_points(hourly.select("series_id", "time", "value"), freq="1h").filter(pl.col("time").is_not_null())
+    about = hourly.select("series_id", "service", "measure").unique(keep="first", maintain_order=True)
+    located = found.join(about, on="series_id", how="left")
+    return {"mart.change_points": _nearest_change(located, history.frame("changes")).pipe(_as_of, history)}
+
+
+def find_anomalies(history: History) -> Marts:
+    """Hours of the window that left their expected course."""
+    from models.anomaly import score
+
+    hourly = _hourly(history)
+    scored = score(hourly.select("series_id", "time", "value"), freq="1h").filter(pl.col("is_anomaly"))
+    about = hourly.select("series_id", "service", "measure").unique(keep="first", maintain_order=True)
+    columns = ["series_id", "service", "measure", "time", "value", "expected", "score", "status"]
+    return {"mart.anomalies": scored.join(about, on="series_id", how="left").select(columns).pipe(_as_of, history)}
+
+
+def plan_capacity(history: History) -> Marts:
+    """Forecast each limited resource's daily peak, and plan when it runs out."""
+    from models.capacity import plan
+    from models.forecast import forecast
+
+    limits = history.frame("resource_limits").filter(pl.col("capacity").is_not_null())
+    usage = history.frame("resource_usage").join(limits.select("resource_id"), on="resource_id", how="semi")
+    peaks = (
+        usage.group_by("resource_id", pl.col("time").dt.truncate("1d").alias("time"))
+        .agg(pl.col("used_mean").max().alias("value"))
+        .rename({"resource_id": "series_id"})
+        .sort("series_id", "time")
+    )
+    settings = history.settings.models
+    horizon = max(settings.horizon_days, int(limits["lead_time_days"].max() or 0) + 1) if limits.height else settings.horizon_days  # type: ignore[arg-type]
+    forecasts = forecast(peaks, horizon=horizon, freq="1d", lower=0.0)
+    lead = (pl.col("lead_time_days") * 86_400_000_000).cast(pl.Int64).cast(pl.Duration("us")).alias("lead_time")
+    planned = plan(
+        forecasts,
+        limits.select("resource_id", pl.col("capacity").alias("limit"), "unit", lead),
+        lead_time=timedelta(days=14),
+        risk=settings.risk,
+    )
+    about = limits.select("resource_id", "service", "team", "resource_kind", "used_now", "lead_time_days", "unit_price", "billing_currency")
+    chosen = forecasts.group_by("series_id").agg(pl.col("model").first()).rename({"series_id": "resource_id"})
+    plans = (
+        planned.join(about, on="resource_id", how="left")
+        .join(chosen, on="resource_id", how="left")
+        .with_columns((pl.col("add_capacity") * pl.col("unit_price")).alias("add_cost_per_month"))
+        .drop("unit_price")
+    )
+    ahead = forecasts.rename({"series_id": "resource_id"}).filter(pl.col("time").is_not_null())
+    return {"mart.capacity_forecasts": ahead.pipe(_as_of, history), "mart.capacity_plan": plans.pipe(_as_of, history)}
+
+
+def find_opportunities(history: History) -> Marts:
+    """What could be saved, from four ways of looking."""
+    from orchestration.opportunities import opportunities
+
+    return {"mart.cost_opportunities": opportunities(history).pipe(_as_of, history)}
+
+
+def estimate_roi(history: History) -> Marts:
+    """Return on investment from what was measured, what was configured, and stated assumptions for the rest."""
+    from models.roi import items, scenario, simulate
+    from orchestration.roi_inputs import roi_inputs
+
+    inputs = roi_inputs(history)
+    if history.scenario:
+        inputs = scenario(inputs, dict(history.scenario))
+    found = items(simulate(inputs), inputs, currency=history.settings.roi.currency)
+    return {"mart.roi": found.filter(~pl.col("item").str.starts_with("benefit:") | pl.col("p50").is_not_null()).pipe(_as_of, history)}
+
+
+def _as_of(frame: pl.DataFrame, history: History) -> pl.DataFrame:
+    return frame.with_columns(pl.lit(history.as_of).alias("day"))
+
+
+def _daily(hourly: pl.DataFrame) -> pl.DataFrame:
+    """Daily means of hourly series, with the same columns."""
+    day = pl.col("time").dt.truncate("1d").alias("time")
+    return hourly.group_by([*LABELS, day], maintain_order=True).agg(pl.col("value").mean()).select([*LABELS, "time", "value"])
+
+
+def _hourly(history: History) -> pl.DataFrame:
+    """Services, resources with limits, and other metrics by the hour."""
+    usage = history.frame("resource_usage")
+    resources = usage.select(
+        pl.col("resource_id").alias("series_id"),
+        pl.lit("resource").alias("subject"),
+        "service",
+        pl.lit("used_mean").alias("measure"),
+        "unit",
+        "time",
+        pl.col("used_mean").alias("value"),
+    )
+    columns = [*LABELS, "time", "value"]
+    frames = [history.frame("service_hourly").select(columns), resources, history.frame("metric_hourly").select(columns)]
+    return pl.concat(frames, how="vertical_relaxed")
+
+
+def _nearest_change(points: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
+    """Each change point with the change of its service that is nearest in time, at most a day away."""
+    distance = (pl.col("time") - pl.col("changed")).dt.total_seconds() / 3600
+    candidates = (
+        points.select("series_id", "time", "service")
+        .join(changes.select("service", "change_id", "title", pl.col("time").alias("changed")), on="service", how="inner")
+        .with_columns(distance.alias("change_distance_h"))
+        .filter(pl.col("change_distance_h").abs() <= NEAR_CHANGE_HOURS)
+        .sort(pl.col("change_distance_h").abs(), "change_id")
+        .unique(["series_id", "time"], keep="first", maintain_order=True)
+        .select("series_id", "time", "change_id", pl.col("title").alias("change_title"), "change_distance_h")
+    )
+    return points.join(candidates, on=["series_id", "time"], how="left")
+
+
+ANALYSES = (
+    Analysis("trends", ("mart.trends",), ("trend_history", "metric_hourly"), find_trends),
+    Analysis(
+        "change_points", ("mart.change_points",), ("service_hourly", "resource_usage", "metric_hourly", "changes"), find_change_points
+    ),
+    Analysis("anomalies", ("mart.anomalies",), ("service_hourly", "resource_usage", "metric_hourly"), find_anomalies),
+    Analysis("capacity", ("mart.capacity_forecasts", "mart.capacity_plan"), ("resource_usage", "resource_limits"), plan_capacity),
+    Analysis(
+        "cost_opportunities",
+        ("mart.cost_opportunities",),
+        ("resource_usage", "resource_limits", "daily_costs", "commitment_charges"),
+        find_opportunities,
+    ),
+    Analysis("roi", ("mart.roi",), (), estimate_roi, reads=("core.incidents", "mart.cost_opportunities", "core.costs_daily")),
+)

@@ -1,0 +1,77 @@
+"""What an analysis may look at: frames over the days before it, as polars, from usable days only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from orchestration.deriving import bounds
+from transforms.model import load_frames
+from warehouse.contracts import CONTRACTS
+from warehouse.lake import Slice
+from warehouse.lake.state import NO_DAY, USABLE
+
+if TYPE_CHECKING:
+    from warehouse.lake.lake import Lake
+    from warehouse.settings import Settings
+
+EPOCH_GAP_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The past as seen from the end of `as_of`."""
+
+    lake: Lake
+    settings: Settings
+    as_of: date
+    scenario: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def window(self) -> Slice:
+        """Half-open: the history's days up to and with `as_of`."""
+        end = self.as_of + timedelta(days=1)
+        return Slice(end - timedelta(days=self.settings.models.history_days), end)
+
+    def frame(self, name: str) -> pl.DataFrame:
+        """A frame of transforms/frames over the window; days that are blocked or unchecked are left out."""
+        model = load_frames()[name]
+        sql = model.sql
+        for table in model.inputs:
+            sql = without_days(sql, table, unusable_days(self.lake, table, self.window))
+        wanted = {k: v for k, v in bounds(self.window).items() if f"${k}" in sql}
+        return self.select(sql, wanted)
+
+    def select(self, sql: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
+        """Any other SELECT on the lake, as polars."""
+        table = self.lake.query(sql, dict(parameters or {}))
+        found = pl.from_arrow(table)
+        assert isinstance(found, pl.DataFrame)
+        return found
+
+
+def unusable_days(lake: Lake, table: str, window: Slice) -> list[date]:
+    """Days of a window that downstream must not read."""
+    if not CONTRACTS[table].has_day:
+        return []
+    states = lake.states(table).items()
+    return sorted(d for d, s in states if window.start <= d < window.end and s.state not in (*USABLE, "dropped"))
+
+
+def without_days(sql: str, table: str, days: Iterable[date]) -> str:
+    """The query with a table's days left out. The query must give the table an alias where it qualifies columns."""
+    listed = ", ".join(f"DATE '{d}'" for d in days)
+    if not listed:
+        return sql
+    return re.sub(rf"\b(FROM|JOIN)\s+{re.escape(table)}\b", rf"\1 (FROM {table} WHERE day NOT IN ({listed}))", sql)
+
+
+def epoch_ends(days: Iterable[date], *, before: date, gap_days: int = EPOCH_GAP_DAYS) -> list[date]:
+    """Days that an analysis looks back from: the last closed day of the data, and of every earlier stretch that a gap ends."""
+    ordered = sorted(d for d in days if d < before and d != NO_DAY)
+    return [d for d, following in zip(ordered, [*ordered[1:], date.max], strict=True) if (following - d).days > gap_days]
