@@ -71,9 +71,7 @@ def step_of(freq: str | timedelta) -> timedelta:
         unit = match[2].lower() if match else ""
         unit = _ALIASES.get(unit, unit)
         if match is None or unit not in _UNITS:
-            raise ValueError(
-                f"freq {freq!r} is not a fixed step; write a number and one of {', '.join(_UNITS)}, such as '5m'"
-            )
+            raise ValueError(f"freq {freq!r} is not a fixed step; write a number and one of {', '.join(_UNITS)}, such as '5m'")
         step = timedelta(microseconds=int(match[1] or 1) * _UNITS[unit])
     if step <= timedelta(0):
         raise ValueError(f"freq {freq!r} must be longer than zero")

@@ -98,12 +98,7 @@ def coverage(actual: npt.ArrayLike, lower: npt.ArrayLike, upper: npt.ArrayLike) 
 def _probabilities(probabilities: npt.ArrayLike) -> Floats:
     """The probabilities as a vector; ValueError unless each is different and inside (0, 1)."""
     vector = np.atleast_1d(np.asarray(probabilities, np.float64))
-    if (
-        vector.ndim != 1
-        or not vector.size
-        or np.unique(vector).size < vector.size
-        or not np.all((vector > 0) & (vector < 1))
-    ):
+    if vector.ndim != 1 or not vector.size or np.unique(vector).size < vector.size or not np.all((vector > 0) & (vector < 1)):
         raise ValueError(f"probabilities must be different numbers between 0 and 1, not {probabilities!r}")
     return vector
 

@@ -18,9 +18,7 @@ _BURN_WINDOWS = {"1h": timedelta(hours=1), "6h": timedelta(hours=6)}
 _RESULT = ("service", "time", "sli", "objective", "budget_remaining", "burn_rate_1h", "burn_rate_6h", "status")
 
 
-def error_budget(
-    good_total: pl.DataFrame, *, objective: float | Mapping[str, float], window_days: int = 28
-) -> pl.DataFrame:
+def error_budget(good_total: pl.DataFrame, *, objective: float | Mapping[str, float], window_days: int = 28) -> pl.DataFrame:
     """The error budget of every service over a rolling window that ends with each row.
 
     good_total: service, time (UTC, start of the bucket), good and total (events in the bucket, good <= total), in any
@@ -86,9 +84,7 @@ def _problem() -> pl.Expr:
 
 def _share_of_bad(length: timedelta) -> pl.Expr:
     """Bad over all events of the service in (time - length, time]; null without events."""
-    bad, total = (
-        pl.col(c).rolling_sum_by("time", window_size=length, closed="right").over("service") for c in ("bad", "total")
-    )
+    bad, total = (pl.col(c).rolling_sum_by("time", window_size=length, closed="right").over("service") for c in ("bad", "total"))
     return pl.when(total > 0).then(bad / total)
 
 

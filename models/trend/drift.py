@@ -55,9 +55,7 @@ def trends(history: pl.DataFrame, *, freq: str, season_lengths: Sequence[int] | 
     q_values = benjamini_hochberg(measured["p_value"].fill_null(float("nan")).to_numpy())
     return (
         pl.concat([groups.select("series_id"), measured], how="horizontal")
-        .with_columns(
-            q_value=pl.Series(q_values).fill_nan(None), seasonal_strength=pl.col("seasonal_strength").fill_nan(None)
-        )
+        .with_columns(q_value=pl.Series(q_values).fill_nan(None), seasonal_strength=pl.col("seasonal_strength").fill_nan(None))
         .with_columns(trend_class=_trend_class())
         .select(
             "series_id",
@@ -84,9 +82,7 @@ def _one(first: np.datetime64, values: Floats, step: timedelta, seasons: list[in
         return (*(None for _ in _RESULTS), failed(str(error)))
 
 
-def _measure(
-    first: np.datetime64, values: Floats, step: timedelta, seasons: list[int]
-) -> tuple[float | str | None, ...]:
+def _measure(first: np.datetime64, values: Floats, step: timedelta, seasons: list[int]) -> tuple[float | str | None, ...]:
     """The `_RESULTS` and the status of one series; ArithmeticError when its numbers leave the range of floats."""
     clean, strength = deseasonalise(values, seasons)
     points, per_day = _condense(clean, first, step)
@@ -112,11 +108,7 @@ def _condense(values: Floats, first: np.datetime64, step: timedelta) -> tuple[Fl
         lead = int((first - first.astype("datetime64[D]")) / np.timedelta64(step))
         table = _as_rows(np.concatenate([np.full(lead, np.nan), values]), steps)
         count = np.count_nonzero(~np.isnan(table), axis=1)
-        daily = (
-            np.where(count * 2 >= np.median(count[count > 0]), _row_median(table), np.nan)
-            if count.any()
-            else table[:, 0]
-        )
+        daily = np.where(count * 2 >= np.median(count[count > 0]), _row_median(table), np.nan) if count.any() else table[:, 0]
         if np.count_nonzero(~np.isnan(daily)) >= MIN_DAYS:
             values, per_day = daily, 1.0
     width = -(-values.size // MAX_POINTS)

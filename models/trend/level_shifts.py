@@ -65,15 +65,10 @@ def change_points(history: pl.DataFrame, *, freq: str | None = None) -> pl.DataF
     """
     step = None if freq is None else step_of(freq)
     groups = clean_history(history).group_by("series_id", maintain_order=True).agg("time", "value")
-    found = [
-        _one(times.to_numpy(), values.to_numpy(), step)
-        for times, values in zip(groups["time"], groups["value"], strict=True)
-    ]
+    found = [_one(times.to_numpy(), values.to_numpy(), step) for times, values in zip(groups["time"], groups["value"], strict=True)]
     frame = pl.concat(
         [
-            groups.select("series_id").select(
-                pl.col("series_id").repeat_by(pl.Series([len(rows) for rows in found])).explode()
-            ),
+            groups.select("series_id").select(pl.col("series_id").repeat_by(pl.Series([len(rows) for rows in found])).explode()),
             pl.DataFrame([row for rows in found for row in rows], schema=_RESULT, orient="row"),
         ],
         how="horizontal",

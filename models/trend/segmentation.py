@@ -85,10 +85,7 @@ def sure_cuts(costs: Costs, cuts: list[int], shortest: int, freedom: float, alph
     """
     borders = [0, *cuts, costs.level.shape[0] - 1]
     while len(borders) > 2:
-        p = [
-            cut_p_value(costs, borders[k - 1], borders[k], borders[k + 1], shortest, freedom)
-            for k in range(1, len(borders) - 1)
-        ]
+        p = [cut_p_value(costs, borders[k - 1], borders[k], borders[k + 1], shortest, freedom) for k in range(1, len(borders) - 1)]
         worst = int(np.argmax(p))
         if p[worst] <= alpha or len(p) == 1:
             return [Cut(place, value) for place, value in zip(borders[1:-1], p, strict=True)]
@@ -107,9 +104,7 @@ def cut_p_value(costs: Costs, first: int, place: int, last: int, shortest: int, 
 
     choices = max(last - first - 2 * shortest + 1, 1)
     apart = costs.level[first, place] + costs.level[place, last]
-    shared = (costs.lever[first, place] + costs.lever[place, last]) ** 2 / (
-        _width(place - first) + _width(last - place)
-    )
+    shared = (costs.lever[first, place] + costs.lever[place, last]) ** 2 / (_width(place - first) + _width(last - place))
     gains = (
         (costs.level[first, last] - apart, 1.0),
         (costs.line[first, last] - (apart - shared), 1.0),

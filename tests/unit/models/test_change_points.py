@@ -78,8 +78,9 @@ def test_the_best_of_many_places_is_seldom_sure_where_nothing_changes() -> None:
     rng, sure = np.random.default_rng(13), 0
     for _ in range(200):
         costs = sg.piece_costs(rng.normal(size=100), 1.0)
-        sure += min(sg.cut_p_value(costs, 0, k, 100, 5, 1e6) for k in range(5, 96)) <= 0.05
-    assert sure <= 16
+        best = 5 + int(np.argmin(costs.level[0, 5:96] + costs.level[5:96, 100]))
+        sure += sg.cut_p_value(costs, 0, best, 100, 5, 1e6) <= 0.05
+    assert sure <= 12
 
 
 def test_a_ramp_is_not_a_step_and_a_step_on_a_ramp_is() -> None:

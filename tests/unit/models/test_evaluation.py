@@ -57,9 +57,7 @@ def with_gaps(values: np.ndarray) -> np.ndarray:
 def test_mase_equals_the_plain_loop_with_and_without_gaps(season: int) -> None:
     for actual, history in ((ACTUAL, HISTORY), (with_gaps(ACTUAL), with_gaps(HISTORY))):
         fast = ev.mase(actual, PREDICTED, ev.seasonal_scale(history, season))
-        slow = [
-            loop_mase(*row, season) for row in zip(actual.tolist(), PREDICTED.tolist(), history.tolist(), strict=True)
-        ]
+        slow = [loop_mase(*row, season) for row in zip(actual.tolist(), PREDICTED.tolist(), history.tolist(), strict=True)]
         np.testing.assert_allclose(fast, slow, rtol=1e-12)
 
 
@@ -94,12 +92,8 @@ def test_crps_of_many_normal_quantiles_is_the_closed_form() -> None:
 
 def test_coverage_counts_borders_and_leaves_out_gaps() -> None:
     actual = [1.0, 2.0, 3.0, float("nan"), 5.0]
-    assert float(ev.coverage(actual, [1.0, 0.0, 4.0, 0.0, float("nan")], [1.5, 2.0, 5.0, 9.0, 9.0])) == pytest.approx(
-        2 / 3
-    )
-    slow = [
-        sum(abs(a - p) <= 1 for a, p in zip(x, y, strict=True)) / 12 for x, y in zip(ACTUAL, PREDICTED, strict=True)
-    ]
+    assert float(ev.coverage(actual, [1.0, 0.0, 4.0, 0.0, float("nan")], [1.5, 2.0, 5.0, 9.0, 9.0])) == pytest.approx(2 / 3)
+    slow = [sum(abs(a - p) <= 1 for a, p in zip(x, y, strict=True)) / 12 for x, y in zip(ACTUAL, PREDICTED, strict=True)]
     np.testing.assert_allclose(ev.coverage(ACTUAL, PREDICTED - 1, PREDICTED + 1), slow)
 
 
@@ -125,9 +119,7 @@ def test_losses_agree_with_utilsforecast() -> None:
     np.testing.assert_allclose(
         ev.crps(ACTUAL, quantiles, levels), 2 * result(other.mqloss(frame, {"m": [f"q{k}" for k in range(9)]}, levels))
     )
-    np.testing.assert_allclose(
-        ev.coverage(ACTUAL, PREDICTED - 1, PREDICTED + 1), result(other.coverage(frame, ["m"], 80))
-    )
+    np.testing.assert_allclose(ev.coverage(ACTUAL, PREDICTED - 1, PREDICTED + 1), result(other.coverage(frame, ["m"], 80)))
 
 
 def test_undefined_losses_are_nan_without_warning() -> None:
@@ -153,10 +145,7 @@ def test_probabilities_that_are_none_are_refused(probabilities: list[float]) -> 
 def exhaustive_matches(true: list[int], found: list[int], tolerance: int) -> int:
     small, large = sorted((true, found), key=len)
     return max(
-        (
-            sum(abs(a - b) <= tolerance for a, b in zip(small, order, strict=True))
-            for order in permutations(large, len(small))
-        ),
+        (sum(abs(a - b) <= tolerance for a, b in zip(small, order, strict=True)) for order in permutations(large, len(small))),
         default=0,
     )
 

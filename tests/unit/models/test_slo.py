@@ -61,9 +61,7 @@ def test_every_row_equals_the_plain_loop() -> None:
 def test_the_workbook_example_an_hour_at_burn_rate_14_4_spends_two_percent_of_thirty_days() -> None:
     hours = 30 * 24
     good = [10_000.0] * (hours - 1) + [10_000 - 144.0]
-    last = error_budget(counts(good, [10_000.0] * hours, timedelta(hours=1)), objective=0.999, window_days=30).row(
-        -1, named=True
-    )
+    last = error_budget(counts(good, [10_000.0] * hours, timedelta(hours=1)), objective=0.999, window_days=30).row(-1, named=True)
     assert last["burn_rate_1h"] == pytest.approx(14.4)
     assert last["burn_rate_6h"] == pytest.approx(14.4 / 6)
     assert last["budget_remaining"] == pytest.approx(0.98)

@@ -96,9 +96,7 @@ def test_slope_and_interval_agree_with_scipy_where_nothing_is_autocorrelated() -
     score = loop_kendall(values.tolist())[0]
     assert score == pytest.approx(tau.statistic * 80 * 79 / 2)
     z_without_continuity = norm.isf(ours.p_value / 2) * abs(score) / (abs(score) - 1)
-    assert 2 * norm.sf(z_without_continuity) == pytest.approx(
-        kendalltau(np.arange(80), values, method="asymptotic").pvalue
-    )
+    assert 2 * norm.sf(z_without_continuity) == pytest.approx(kendalltau(np.arange(80), values, method="asymptotic").pvalue)
 
 
 def test_gaps_keep_the_distances_between_points() -> None:
@@ -195,9 +193,7 @@ def test_trends_of_a_mixed_company() -> None:
         "rhythm": 100 + 10 * np.sin(2 * np.pi * x / 24) + noise,
         "wild": np.abs(rng.standard_cauchy(x.size)),
     }
-    result = trends(
-        pl.concat([history(v, hour, k) for k, v in frames.items()]).sample(fraction=1, shuffle=True, seed=1), freq="1h"
-    )
+    result = trends(pl.concat([history(v, hour, k) for k, v in frames.items()]).sample(fraction=1, shuffle=True, seed=1), freq="1h")
     assert result.columns == COLUMNS
     assert dict(result.select("series_id", "trend_class").iter_rows()) == {
         "disk": "rising",

@@ -1,0 +1,8 @@
+"""How odd is each point, judged by nothing but what came before it.
+
+Does not belong here: lasting changes of level (trend), days of a bill (cost), who is told.
+"""
+
+from models.anomaly.scoring import score
+
+__all__ = ["score"]
