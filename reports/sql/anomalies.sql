@@ -1,0 +1,5 @@
+SELECT service, measure, series_id, time, value, expected, score
+FROM mart.anomalies
+WHERE day = (SELECT max(day) FROM mart.anomalies) AND status = 'ok'
+ORDER BY score DESC, time DESC, series_id
+LIMIT 20
