@@ -91,7 +91,7 @@ increases AS (
         source,
         series_id,
         date_trunc('hour', time) AS hour,
-        sum(counter_step(value, previous) ORDER BY time) AS increase,
+        stable_sum(counter_step(value, previous)) AS increase,
         count(*) FILTER (WHERE value < previous) AS resets
     FROM steps
     GROUP BY ALL
@@ -106,7 +106,7 @@ buckets AS (
         date_trunc('hour', time) AS hour,
         count(*) FILTER (WHERE isfinite(value)) AS finite_count,
         count(*) FILTER (WHERE NOT isfinite(value)) AS nonfinite_count,
-        sum(value ORDER BY time) FILTER (WHERE isfinite(value)) AS total,
+        stable_sum(if(isfinite(value), value, NULL)) AS total,
         min(value) FILTER (WHERE isfinite(value)) AS smallest,
         max(value) FILTER (WHERE isfinite(value)) AS largest,
         min_by(value, time) FILTER (WHERE isfinite(value)) AS earliest,

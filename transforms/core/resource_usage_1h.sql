@@ -82,20 +82,29 @@ hours AS (
 used AS (
     SELECT
         s.resource_id,
-        s.rank,
         h.time,
-        min(s.kind) AS resource_kind,
-        min(s.service) AS service,
-        min(s.unit) AS unit,
-        min(s.lead_time_days) AS lead_time_days,
-        min(s.limit_value) AS limit_value,
-        sum(s.limit_on_label ORDER BY s.source, s.series_id) AS limit_on_labels,
-        sum(if(s.is_counter, h.increase / 3600, h.sum / h.count) ORDER BY s.source, s.series_id) AS used_mean,
-        sum(if(s.is_counter, h.increase / 3600, h.max) ORDER BY s.source, s.series_id) AS used_max
+        stable_sum(s.limit_on_label) AS limit_on_labels,
+        stable_sum(if(s.is_counter, h.increase / 3600, h.sum / h.count)) AS used_mean,
+        stable_sum(if(s.is_counter, h.increase / 3600, h.max)) AS used_max
     FROM hours AS h
     INNER JOIN used_series AS s ON h.source = s.source AND h.series_id = s.series_id
     WHERE h.time >= $window_start AND h.count > 0
-    GROUP BY ALL
+    GROUP BY s.resource_id, h.time
+),
+
+resources AS (
+    SELECT
+        s.resource_id,
+        s.rank,
+        min(s.kind) AS resource_kind,
+        min(s.service) AS service,
+        team_of(any_value(r.rules), min(s.service)) AS team,
+        min(s.unit) AS unit,
+        min(s.lead_time_days) AS lead_time_days,
+        min(s.limit_value) AS limit_value
+    FROM used_series AS s
+    CROSS JOIN rules AS r
+    GROUP BY s.resource_id, s.rank
 ),
 
 limits AS (
@@ -103,30 +112,30 @@ limits AS (
         s.resource_id,
         s.rank,
         h.time,
-        sum(h.last ORDER BY s.source, s.series_id) AS capacity
+        stable_sum(h.last) AS capacity
     FROM hours AS h
     INNER JOIN limit_series AS s ON h.source = s.source AND h.series_id = s.series_id
     WHERE h.count > 0
-    GROUP BY ALL
+    GROUP BY s.resource_id, s.rank, h.time
 )
 
 SELECT
     u.resource_id,
-    u.resource_kind,
-    u.service,
-    team_of(r.rules, u.service) AS team,
+    n.resource_kind,
+    n.service,
+    n.team,
     u.time,
     u.used_mean,
     u.used_max,
     coalesce(
-        u.limit_value,
+        n.limit_value,
         u.limit_on_labels,
         CASE WHEN l.time >= u.time - INTERVAL 1 DAY THEN l.capacity END
     ) AS capacity,
-    u.unit,
-    u.lead_time_days,
+    n.unit,
+    n.lead_time_days,
     u.time::DATE AS day
 FROM used AS u
-ASOF LEFT JOIN limits AS l ON u.resource_id = l.resource_id AND u.rank = l.rank AND u.time >= l.time
-CROSS JOIN rules AS r
+INNER JOIN resources AS n ON u.resource_id = n.resource_id
+ASOF LEFT JOIN limits AS l ON u.resource_id = l.resource_id AND n.rank = l.rank AND u.time >= l.time
 ORDER BY u.resource_id, u.time

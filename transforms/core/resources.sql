@@ -30,7 +30,7 @@ limited AS (
         max_by(service, time) AS service,
         max_by(capacity, time) AS capacity,
         max_by(unit, time) AS unit,
-        avg(used_mean ORDER BY time) AS used_mean,
+        stable_avg(used_mean) AS used_mean,
         max(used_max) AS used_max,
         resource_whole(resource_id, max_by(resource_kind, time)) AS whole_id
     FROM core.resource_usage_1h

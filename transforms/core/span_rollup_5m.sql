@@ -20,14 +20,16 @@ spans AS (
     SELECT
         source,
         trace_id,
-        parent_span_id,
         service AS raw_service,
         name,
         kind,
         time,
         duration_ns,
         status_code,
-        day
+        day,
+        CASE WHEN kind NOT IN ('SERVER', 'CONSUMER') THEN parent_span_id END AS asked_parent,
+        day - INTERVAL 1 HOUR AS parents_from,
+        day + INTERVAL 1 DAY AS parents_until
     FROM raw.spans
     WHERE day >= $window_start::DATE AND day < $window_end::DATE
 ),
@@ -56,13 +58,12 @@ parents AS (
 placed AS (
     SELECT
         s.*,
-        s.kind IN ('SERVER', 'CONSUMER') OR p.span_id IS NULL OR p.raw_service <> s.raw_service AS is_entry
+        p.span_id IS NULL AS is_entry
     FROM spans AS s
     LEFT JOIN parents AS p
         ON
-            s.source = p.source AND s.trace_id = p.trace_id AND s.parent_span_id = p.span_id
-            AND s.kind NOT IN ('SERVER', 'CONSUMER')
-            AND p.time >= s.day - INTERVAL 1 HOUR AND p.time < s.day + INTERVAL 1 DAY
+            s.source = p.source AND s.trace_id = p.trace_id AND s.asked_parent = p.span_id
+            AND s.raw_service = p.raw_service AND s.parents_from <= p.time AND s.parents_until > p.time
 )
 
 SELECT

@@ -27,7 +27,8 @@ sketch_value(
     )[1]]
 );
 
--- One sketch from a list of sketches: `sketch_merge(list(duration_sketch))` in a GROUP BY.
+-- One sketch from a list of sketches: `sketch_merge(list(duration_sketch))` in a GROUP BY. It is a subquery: read its
+-- quantiles in the query around it, because a lambda takes none.
 CREATE OR REPLACE TEMP MACRO sketch_merge(sketches) AS (
     SELECT map_from_entries(list(struct_pack(bucket := bucket, n := n) ORDER BY bucket)) AS sketch
     FROM (

@@ -27,9 +27,7 @@ known AS (
         i.service,
         i.detect_s,
         CASE WHEN i.acknowledged_time < d.midnight + INTERVAL 1 DAY THEN i.acknowledge_s END AS acknowledge_s,
-        CASE WHEN i.resolved_time < d.midnight + INTERVAL 1 DAY THEN i.resolve_s END AS resolve_s,
-        i.opened_time,
-        i.incident_id
+        CASE WHEN i.resolved_time < d.midnight + INTERVAL 1 DAY THEN i.resolve_s END AS resolve_s
     FROM days AS d
     INNER JOIN core.incidents AS i
         ON
@@ -45,9 +43,9 @@ measured AS (
         service,
         count(*) AS incident_count,
         count(*) FILTER (WHERE resolve_s IS NULL) AS open_count,
-        avg(detect_s ORDER BY opened_time, incident_id) AS mttd_s,
-        avg(acknowledge_s ORDER BY opened_time, incident_id) AS mtta_s,
-        avg(resolve_s ORDER BY opened_time, incident_id) AS mttr_s,
+        stable_avg(detect_s) AS mttd_s,
+        stable_avg(acknowledge_s) AS mtta_s,
+        stable_avg(resolve_s) AS mttr_s,
         count(*) FILTER (WHERE detect_s IS NULL) AS unknown_start_count
     FROM known
     GROUP BY day, month, service
