@@ -79,7 +79,7 @@ def _one(first: np.datetime64, values: Floats, step: timedelta, seasons: list[in
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             return _measure(first, values, step, seasons)
     except (ArithmeticError, np.linalg.LinAlgError) as error:
-        return (*(None for _ in _RESULTS), failed(str(error)))
+        return (*(None for _ in _RESULTS), failed(f"the values leave the range of floats ({error})"))
 
 
 def _measure(first: np.datetime64, values: Floats, step: timedelta, seasons: list[int]) -> tuple[float | str | None, ...]:
@@ -93,6 +93,8 @@ def _measure(first: np.datetime64, values: Floats, step: timedelta, seasons: lis
     low, level, high = np.nanquantile(clean - line, [0.1, 0.5, 0.9])
     slopes = [s * per_day for s in (trend.slope, trend.slope_lo, trend.slope_hi)]
     drift = trend.slope * (points.size - 1)
+    if not np.isfinite([*slopes, drift]).all():
+        raise FloatingPointError("overflow in the slope")
     return (*slopes, trend.p_value, strength, drift, abs(level), (high - low) / 2.563, STATUS_OK)
 
 

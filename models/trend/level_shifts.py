@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]
 
 MIN_POINTS = 20
-"""Fewer known points are not enough data."""
+"""Fewer points (after averaging to the grid) are not enough data."""
 MIN_PIECE = 5
 """The fewest points between two change points."""
 MAX_BLOCKS = 400
@@ -57,7 +57,7 @@ def change_points(history: pl.DataFrame, *, freq: str | None = None) -> pl.DataF
     usual distance of each series. Daily and weekly rhythm is removed first. A change must last a day where a day has
     over `MIN_PIECE` points and is under a twentieth of the series, else a twentieth, and always `MIN_PIECE` points.
     Returns, sorted by series and time, one row per change: series_id, time (first point after it), before and after
-    (medians up to the next change, rhythm removed), relative_change ((after - before) / |before|, null from zero),
+    (medians up to the next change, rhythm removed), relative_change ((after - before) / |before|, null from (almost) zero),
     p_value (allowing for autocorrelation and the choice of the place), q_value (Benjamini-Hochberg over all series of
     the call; at most `ALPHA`), status. A series without change has no row; one that cannot be judged has one row of
     nulls with its status. O(n log n) in the points of a series.
@@ -84,18 +84,19 @@ def change_points(history: pl.DataFrame, *, freq: str | None = None) -> pl.DataF
 def _one(times: Times, values: Floats, step: timedelta | None) -> list[_Row]:
     """The rows of one series, at least one: a series that was judged and has no change has a row without time."""
     known = ~np.isnan(values)
-    if np.count_nonzero(known) < MIN_POINTS:
-        return [(*(None for _ in range(len(_RESULT) - 1)), NOT_ENOUGH_DATA)]
     try:
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             return _measure(times[known], values[known], step)
     except (ArithmeticError, np.linalg.LinAlgError) as error:
-        return [(*(None for _ in range(len(_RESULT) - 1)), failed(str(error)))]
+        return [(*(None for _ in range(len(_RESULT) - 1)), failed(f"the values leave the range of floats ({error})"))]
 
 
 def _measure(times: Times, values: Floats, step: timedelta | None) -> list[_Row]:
     """The rows of one series of known values in order of time."""
-    times, values, per_day = _without_rhythm(times, values, step)
+    if times.size:
+        times, values, per_day = _without_rhythm(times, values, step)
+    if times.size < MIN_POINTS:
+        return [(*(None for _ in range(len(_RESULT) - 1)), NOT_ENOUGH_DATA)]
     shortest = _shortest(values.size, per_day)
     calm = _clipped(values, shortest)
     width = -(-values.size // MAX_BLOCKS)
@@ -124,7 +125,8 @@ def _placed(times: Times, values: Floats, calm: Floats, edges: npt.NDArray[np.in
     for k, cut in enumerate(cuts, start=1):
         before = float(np.median(values[borders[k - 1] : borders[k]]))
         after = float(np.median(values[borders[k] : borders[k + 1]]))
-        relative = (after - before) / abs(before) if before else None
+        ratio = (after - before) / abs(before) if before else np.inf
+        relative = ratio if np.isfinite(ratio) else None
         rows.append((times[borders[k]].item(), before, after, relative, cut.p_value, STATUS_OK))
     return rows
 

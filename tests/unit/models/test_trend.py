@@ -127,7 +127,7 @@ def test_pairwise_work_is_bounded(size: int) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), max_size=30), st.integers(0, 20))
-def test_benjamini_hochberg_equals_the_definition_and_statsmodels(p: list[float], unlisted: int) -> None:
+def test_benjamini_hochberg_agrees_with_scipy_also_with_unlisted_tests(p: list[float], unlisted: int) -> None:
     from scipy.stats import false_discovery_control
 
     known = [x for x in p if not math.isnan(x)]
