@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -17,7 +18,6 @@ NOON = datetime.combine(TODAY, datetime.min.time()) + timedelta(hours=12)
 READ = ("mart.", "meta.day_state", "meta.check_results", "meta.ingest_log", "core.resources")
 
 Rows = list[dict[str, Any]]
-Filler = Callable[..., None]
 
 
 def put(connection: duckdb.DuckDBPyConnection, table: str, rows: Rows) -> None:
@@ -32,20 +32,38 @@ def put(connection: duckdb.DuckDBPyConnection, table: str, rows: Rows) -> None:
 def empty() -> Iterator[duckdb.DuckDBPyConnection]:
     """All tables that reports read, without a row."""
     with duckdb.connect() as connection:
-        for schema in ("mart", "core", "meta"):
-            connection.execute(f"CREATE SCHEMA {schema}")
-        for name, contract in CONTRACTS.items():
-            if name.startswith(READ):
-                columns = ", ".join(f'"{column.name}" {column.type}' for column in contract.columns)
-                connection.execute(f"CREATE TABLE {name} ({columns})")
+        create(connection)
         yield connection
 
 
+@pytest.fixture(scope="session")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DuckDB file with ninety days of a small company."""
+    path = tmp_path_factory.mktemp("company") / "company.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        create(connection)
+        fill(connection)
+    return path
+
+
 @pytest.fixture
-def filled(empty: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """Ninety days of a small company."""
-    fill(empty)
-    return empty
+def filled(company: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The small company, in a copy that a test may change."""
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{company}' AS company (READ_ONLY)")
+        connection.execute("COPY FROM DATABASE company TO memory")
+        connection.execute("DETACH company")
+        yield connection
+
+
+def create(connection: duckdb.DuckDBPyConnection) -> None:
+    """Creates the tables from their contracts."""
+    for schema in ("mart", "core", "meta"):
+        connection.execute(f"CREATE SCHEMA {schema}")
+    for name, contract in CONTRACTS.items():
+        if name.startswith(READ):
+            columns = ", ".join(f'"{column.name}" {column.type}' for column in contract.columns)
+            connection.execute(f"CREATE TABLE {name} ({columns})")
 
 
 def fill(connection: duckdb.DuckDBPyConnection) -> None:
