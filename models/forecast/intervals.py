@@ -15,7 +15,7 @@ from models.forecast.seasonality import FloatArray
 
 _PRIOR_GROWTH: Final = 0.25
 """Exponent of widening before anything is known: between white noise (0) and a random walk (0.5)."""
-_BORROWED: Final = 60.0
+_BORROWED: Final = 200.0
 """Errors of other series count as this many of its own: the tails of a few windows say little alone."""
 _OWN_GROWTH: Final = 0.5
 _MIN_SERIES: Final = 10
@@ -72,7 +72,11 @@ def _standardise(errors: FloatArray, growth: float) -> tuple[float, FloatArray]:
     unit = errors / np.arange(1, errors.shape[1] + 1) ** growth
     unit = unit[np.isfinite(unit)]
     scale = float(np.abs(unit).mean()) if unit.size else 0.0
-    return (scale, unit / scale) if scale > 0 else (0.0, np.zeros(0))
+    if not scale > 0:
+        return 0.0, np.zeros(0)
+    windows = np.isfinite(errors).any(axis=1).sum()
+    # Errors of one window hang together: the next window differs from these few as a draw does from a mean of `windows`.
+    return scale * float(np.sqrt(1 + 1 / windows)), unit / scale
 
 
 def _quantiles(unit: FloatArray, shares: Sequence[float]) -> FloatArray:
