@@ -53,13 +53,14 @@ class Catalog:
 def attach(settings: Settings, *, read_only: bool = False) -> tuple[duckdb.DuckDBPyConnection, Catalog]:
     """A connection with the lake attached as `lake` and in use. Creates the catalog when it is not there (not when read-only).
 
-    Raises LakeError, without the DSN in its text, when the catalog cannot be reached or belongs to another data path."""
+    Files are found relative to the configured data path, so a lake can be moved as a whole.
+    Raises LakeError, without the DSN in its text, when the catalog cannot be reached."""
     catalog = Catalog.of(settings)
     _prepare(catalog, read_only=read_only)
     connection = scratch(settings.lake)
     load_extension(connection, "ducklake")
     load_extension(connection, "sqlite_scanner" if catalog.kind == "sqlite" else "postgres_scanner")
-    options = [f"DATA_PATH {literal(catalog.data_path)}", "DATA_INLINING_ROW_LIMIT 0"]
+    options = [f"DATA_PATH {literal(catalog.data_path)}", "OVERRIDE_DATA_PATH true", "DATA_INLINING_ROW_LIMIT 0"]
     if catalog.kind == "sqlite":
         options += ["META_JOURNAL_MODE 'WAL'", "META_BUSY_TIMEOUT 60000"]
     if read_only:

@@ -1,0 +1,80 @@
+"""Small lakes and units for tests: what a test says is the rows, not how they get there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from warehouse.lake import Part, Slice, Unit
+from warehouse.lake.lake import Lake
+from warehouse.settings import parse
+
+DAY = date(2026, 3, 1)
+POINT = pa.schema([("series_id", pa.uint64()), ("time", pa.timestamp("us")), ("value", pa.float64())])
+SERIES = pa.schema(
+    [
+        ("series_id", pa.uint64()),
+        ("metric_name", pa.string()),
+        ("labels", pa.map_(pa.string(), pa.string())),
+        ("kind", pa.string()),
+        ("unit_scale", pa.float64()),
+        ("first_seen", pa.timestamp("us")),
+        ("last_seen", pa.timestamp("us")),
+    ]
+)
+
+
+def open_lake(folder: Path, **sections: Any) -> Lake:
+    """A lake with a SQLite catalog in a folder."""
+    document = {"lake": {"memory_limit": "1GiB", "threads": 2}, **sections}
+    return Lake.open(parse(document, folder / "lakebed.toml"))
+
+
+def at(text: str) -> datetime:
+    """A naive UTC time."""
+    return datetime.fromisoformat(text)
+
+
+def reader(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatchReader:
+    """Rows as an Arrow reader."""
+    columns = [pa.array([row[i] for row in rows], type=field.type) for i, field in enumerate(schema)]
+    return pa.Table.from_arrays(columns, schema=schema).to_reader()
+
+
+def series_rows(points: Sequence[tuple[int, datetime, float | None]]) -> list[tuple[Any, ...]]:
+    """The series that points belong to."""
+    seen: dict[int, list[datetime]] = {}
+    for number, time, _value in points:
+        seen.setdefault(number, []).append(time)
+    return [(n, f"m{n}", [("n", str(n))], "gauge", 1.0, min(t), max(t)) for n, t in sorted(seen.items())]
+
+
+def points_unit(batch: str, points: Sequence[tuple[int, datetime, float | None]], *, source: str = "s", **fields: Any) -> Unit:
+    """A unit of metric points with their series."""
+
+    def parts(_connection: duckdb.DuckDBPyConnection) -> Iterator[Part]:
+        yield Part("raw.metric_series", reader(SERIES, series_rows(points)))
+        yield Part("raw.metric_points", reader(POINT, points))
+
+    return Unit(source, batch, fields.pop("origin", f"file {batch}"), parts, **fields)
+
+
+def day_slice(day: date = DAY) -> Slice:
+    """One day."""
+    return Slice(day, date.fromordinal(day.toordinal() + 1))
+
+
+def stored(lake: Lake) -> list[tuple[str, int, datetime, float]]:
+    """All points in the lake, in order."""
+    return lake.connection.execute("SELECT source, series_id, time, value FROM raw.metric_points ORDER BY ALL").fetchall()
+
+
+def files_on_disk(lake: Lake, pattern: str = "**/*.parquet") -> set[Path]:
+    """Parquet files under the data path."""
+    assert lake.data_folder is not None
+    return set(lake.data_folder.glob(pattern))
