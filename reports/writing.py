@@ -11,7 +11,8 @@ from reports.files import write_whole
 from reports.page import Report, Section, Table
 from reports.wording import day, instant
 
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~$&!^:])")
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>|~$&]|!(?=\[)|:(?=//)|^#|^[-+=](?=\s)|(?<=^\d)[.)](?=\s))")
+_LINE_BREAKS: Final = re.compile(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 _MARKS: Final = {"bad": "🔴 ", "warn": "🟠 ", "good": "🟢 ", "plain": ""}
 
 
@@ -42,8 +43,7 @@ def lines(report: Report) -> Iterator[str]:
 
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is: signs with a meaning get a backslash, and no line begins a list or a heading."""
-    line = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
-    return re.sub(r"^([-+=]|\d+[.)])", r"\\\1", line)
+    return _SPECIAL.sub(r"\\\1", _LINE_BREAKS.sub(" ", text))
 
 
 def _section(section: Section) -> Iterator[str]:

@@ -218,9 +218,20 @@ def test_numbers_and_plain_text_pass_neutralising_untouched():
     assert neutral(frame).rows() == [(-1.5, "plain", "'-5", "'＝1"), (2.0, None, "' =1", "a=b")]
 
 
-def test_markdown_escaping():
-    assert escaped("- a\n# b") == "\\- a \\# b"
-    assert escaped("1. <x> | [y](z) `c` *d* _e_") == "\\1. \\<x\\> \\| \\[y\\](z) \\`c\\` \\*d\\* \\_e\\_"
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("- a\n# b", "\\- a # b"),
+        ("# a", "\\# a"),
+        ("1. <x> | [y](z) `c` *d* _e_", "1\\. \\<x\\> \\| \\[y\\](z) \\`c\\` \\*d\\* \\_e\\_"),
+        ("0.5", "0.5"),
+        ("+2.5% at 10:30", "+2.5% at 10:30"),
+        ("![i](http://x)", "\\!\\[i\\](http\\://x)"),
+        ("a\u2028| b", "a \\| b"),
+    ],
+)
+def test_markdown_escaping(text, shown):
+    assert escaped(text) == shown
 
 
 def test_unknown_names_and_formats_write_nothing(filled, tmp_path):
