@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zlib
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,27 @@ def is_reviewed(incident: Incident) -> bool:
     return incident.urgency == "high"
 
 
+def _log_entries(incident: Incident, seen: datetime, user: dict[str, str], service: dict[str, str]) -> list[dict[str, Any]]:
+    """What happened to the incident by `seen`. The only place where a resolved incident still says when it was acknowledged."""
+    happened = (
+        ("trigger_log_entry", incident.opened, service),
+        ("acknowledge_log_entry", incident.acknowledged, user),
+        ("resolve_log_entry", incident.resolved, user),
+    )
+    return [
+        {"id": f"R{incident.number}{i}", "type": kind, "created_at": iso(time), "agent": agent}
+        for i, (kind, time, agent) in enumerate(happened)
+        if time <= seen
+    ]
+
+
 def incident_json(incident: Incident, seen: datetime) -> dict[str, Any]:
-    """An incident as the API gives it at the time `seen`: still open, acknowledged or resolved by then."""
+    """An incident with its log entries as the API gives them at the time `seen`: triggered, acknowledged or resolved by then."""
     user = _reference("user", *RESPONDERS[incident.number % 3], "users")
     acknowledged, resolved = incident.acknowledged <= seen, incident.resolved <= seen
     status = "resolved" if resolved else "acknowledged" if acknowledged else "triggered"
     changed = incident.resolved if resolved else incident.acknowledged if acknowledged else incident.opened
-    service = _reference("service", f"P{incident.service[:6].upper():0<6}", incident.service, "service-directory")
+    service = _reference("service", f"P{zlib.crc32(incident.service.encode()):08X}"[:7], incident.service, "service-directory")
     custom = {
         "id": "PT4KHEE",
         "type": "field_value",
@@ -76,7 +91,8 @@ def incident_json(incident: Incident, seen: datetime) -> dict[str, Any]:
         "service": service,
         "teams": [],
         "assignments": [] if resolved else [{"at": iso(incident.opened), "assignee": user}],
-        "acknowledgements": [{"at": iso(incident.acknowledged), "acknowledger": user}] if acknowledged else [],
+        "acknowledgements": [{"at": iso(incident.acknowledged), "acknowledger": user}] if status == "acknowledged" else [],
+        "log_entries": _log_entries(incident, seen, user, service),
         "last_status_change_at": iso(changed),
         "last_status_change_by": user if acknowledged else service,
         "escalation_policy": _reference("escalation_policy", "PT20YPA", "Default", "escalation_policies"),
