@@ -178,6 +178,6 @@ def _result(sums: pl.DataFrame, expected: Array, scale: Array, policy: CostAnoma
         "is_anomaly": (distance >= policy.threshold) & material,
     }
     status = pl.when(known).then(pl.lit(STATUS_OK)).otherwise(pl.lit(NOT_ENOUGH_DATA))
-    return sums.with_columns(
-        *(pl.when(known).then(pl.Series(value)).alias(name) for name, value in values.items()), status=status
-    ).select("key", "day", "cost", "expected", "excess", "score", "is_anomaly", "status")
+    return sums.with_columns(*(pl.when(known).then(pl.Series(value)).alias(name) for name, value in values.items()), status=status).select(
+        "key", "day", "cost", "expected", "excess", "score", "is_anomaly", "status"
+    )

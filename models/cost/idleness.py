@@ -90,6 +90,4 @@ def _shares(samples: pl.DataFrame, known: pl.DataFrame, policy: IdlePolicy) -> p
     )
     hours = load.group_by("resource_id", "day", hour=pl.col("time").dt.truncate("1h")).agg(pl.col("utilisation").mean())
     days = hours.group_by("resource_id", "day").agg(busy=pl.col("utilisation").max() >= policy.idle_below)
-    return overall.join(
-        days.group_by("resource_id").agg(busy_days=pl.col("busy").mean()), on="resource_id", nulls_equal=True
-    )
+    return overall.join(days.group_by("resource_id").agg(busy_days=pl.col("busy").mean()), on="resource_id", nulls_equal=True)

@@ -18,9 +18,7 @@ import polars as pl
 from models.cost.bounds import check_bounds
 from models.cost.samples import daily_peaks
 
-STEPS: Final[Mapping[str, float]] = MappingProxyType(
-    {"cpu": 0.25, "memory": float(2**28), "disk": float(2**30), "pool": 1.0}
-)
+STEPS: Final[Mapping[str, float]] = MappingProxyType({"cpu": 0.25, "memory": float(2**28), "disk": float(2**30), "pool": 1.0})
 """Sizes that can be bought, by resource kind, in base units: cores, bytes, bytes, connections."""
 
 HARD_KINDS: Final = frozenset({"memory", "disk", "pool"})
@@ -34,7 +32,8 @@ class RightsizePolicy(ABC):
     headroom: share added on top of the demand. min_days: shortest history that is answered, days.
     full_confidence_days: history that counts in full, days. review_days: growth is covered until the next review, days.
     saturated_at: share of the allocation from which demand counts as cut off by it, so that only growing is safe.
-    min_change: smaller relative changes are not worth the work and leave the allocation alone.
+    min_change: smaller relative cuts are not worth a restart and a review (sizes for sale mostly double), and leave the
+    allocation alone.
     steps: smallest buyable unit by resource kind, in the unit of `allocated`; a step above the allocation is ignored.
     hard_kinds: kinds whose demand is at least the highest use seen.
     """
@@ -44,7 +43,7 @@ class RightsizePolicy(ABC):
     full_confidence_days: float = 14.0
     review_days: float = 30.0
     saturated_at: float = 0.95
-    min_change: float = 0.05
+    min_change: float = 0.2
     steps: Mapping[str, float] = field(default_factory=lambda: STEPS)
     hard_kinds: frozenset[str] = HARD_KINDS
 
@@ -157,7 +156,5 @@ def policy_of(policy: RightsizePolicy | str) -> RightsizePolicy:
     if isinstance(policy, RightsizePolicy):
         return policy
     if policy not in POLICIES:
-        raise ValueError(
-            f"no right-sizing policy {policy!r}; choose one of {sorted(POLICIES)} or pass a RightsizePolicy"
-        )
+        raise ValueError(f"no right-sizing policy {policy!r}; choose one of {sorted(POLICIES)} or pass a RightsizePolicy")
     return POLICIES[policy]

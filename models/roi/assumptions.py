@@ -12,7 +12,7 @@ import polars as pl
 from models.roi.inputs import COLUMNS
 from models.series import ensure_columns
 
-_SOURCE: Final = "no value was measured or configured; a cautious guess for a team of ten, set it under [roi.inputs]"
+_SOURCE: Final = "cautious guess for a team of ten; set it under [roi.inputs]"
 
 ASSUMPTIONS: Final[dict[str, tuple[float, float, float]]] = {
     "platform_cost_per_year": (10_000, 30_000, 60_000),

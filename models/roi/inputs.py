@@ -52,9 +52,7 @@ INPUTS: Final[Mapping[str, Input]] = MappingProxyType(
         "engineers": Input("1", "people whose work it makes shorter", (0.0, 1e6)),
         "hours_saved_per_engineer_per_year": Input("h/a", "hours saved per person", (0.0, 8766.0)),
         "hourly_rate": Input("currency/h", "full cost of an hour of such a person", _MONEY),
-        "savings_found_per_year": Input(
-            "currency/a", "waste that it shows: idle, oversized, unused commitments", _MONEY
-        ),
+        "savings_found_per_year": Input("currency/a", "waste that it shows: idle, oversized, unused commitments", _MONEY),
         "savings_realised_share": Input("1", "share of the waste found that is acted on", _SHARES),
         "discount_rate": Input("1/a", "yearly rate at which later money counts less", (-0.5, 1.0)),
         "horizon_years": Input("a", "years looked at; fixed, in whole months", (1 / 12, 30.0)),
@@ -140,9 +138,7 @@ def _check_names(names: list[str]) -> None:
 def _unknown_name(name: object) -> str:
     """The message for a name that is no input, with the nearest that is."""
     near = difflib.get_close_matches(str(name), list(INPUTS), n=1)
-    return f"no input is called {name!r}" + (
-        f"; did you mean {near[0]!r}?" if near else f"; the inputs are {list(INPUTS)}"
-    )
+    return f"no input is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; the inputs are {list(INPUTS)}")
 
 
 def _checked_row(name: str, spec: Input, row: Mapping[str, Any]) -> Draw | None:
@@ -152,17 +148,13 @@ def _checked_row(name: str, spec: Input, row: Mapping[str, Any]) -> Draw | None:
         raise ValueError(f"input {name!r}: distribution {kind!r} is none of {', '.join(DISTRIBUTIONS)}")
     if row["provenance"] not in PROVENANCES:
         raise ValueError(f"input {name!r}: provenance {row['provenance']!r} is none of {', '.join(PROVENANCES)}")
-    needed = {"fixed": ("mode",), "uniform": ("low", "high"), "lognormal": ("low", "high")}.get(
-        kind, ("low", "mode", "high")
-    )
+    needed = {"fixed": ("mode",), "uniform": ("low", "high"), "lognormal": ("low", "high")}.get(kind, ("low", "mode", "high"))
     values = [row[part] for part in needed]
     if any(value is None for value in values):
         return None
     least, most = spec.bounds
     if not all(math.isfinite(v) and least <= v <= most for v in values):
-        raise ValueError(
-            f"input {name!r}: {dict(zip(needed, values, strict=True))} must be finite and within {least:g} to {most:g}"
-        )
+        raise ValueError(f"input {name!r}: {dict(zip(needed, values, strict=True))} must be finite and within {least:g} to {most:g}")
     if values != sorted(values):
         raise ValueError(f"input {name!r}: {', '.join(needed)} must not fall, but are {values}")
     if kind == "lognormal" and values[0] <= 0:

@@ -64,9 +64,7 @@ def simulate(inputs: pl.DataFrame, *, draws: int = 10_000, seed: int = 0) -> Roi
     values = sample(given, draws=draws, seed=seed)
     benefits = _benefits(values)
     months = max(1, round(12 * given["horizon_years"].mode))
-    flows = monthly_flows(
-        np.sum(list(benefits.values()), axis=0), values["platform_cost_per_year"], values["ramp_months"], months
-    )
+    flows = monthly_flows(np.sum(list(benefits.values()), axis=0), values["platform_cost_per_year"], values["ramp_months"], months)
     setup = values["setup_cost"]
     outcome = {
         "npv": npv(setup, flows, values["discount_rate"]),

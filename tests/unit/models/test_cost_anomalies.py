@@ -26,9 +26,7 @@ def weekly(days: int, *, level: float = 100.0, noise: float = 2.0, weekend: floa
 
 def frame(costs, key: str = "shop") -> pl.DataFrame:
     """A daily frame from START."""
-    return pl.DataFrame(
-        {"key": key, "day": [START + timedelta(days=i) for i in range(len(costs))], "cost": list(costs)}
-    )
+    return pl.DataFrame({"key": key, "day": [START + timedelta(days=i) for i in range(len(costs))], "cost": list(costs)})
 
 
 def flagged(costs, **settings) -> list[int]:

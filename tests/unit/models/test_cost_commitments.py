@@ -13,9 +13,7 @@ from models.cost import commitment_waste
 RESULT = ["commitment_id", "committed", "used", "unused", "utilisation", "saving_per_month", "status"]
 
 
-def charge(
-    day: int, status: str | None, cost: str | float | None, commitment: str | None = "sp-1", currency: str = "USD"
-):
+def charge(day: int, status: str | None, cost: str | float | None, commitment: str | None = "sp-1", currency: str = "USD"):
     """One FOCUS row; `day` counts from 2026-10-01."""
     return {
         "CommitmentDiscountId": commitment,

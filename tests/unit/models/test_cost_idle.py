@@ -24,9 +24,7 @@ RESULT = [
 ]
 
 
-def judged(
-    used: np.ndarray, *, allocated: float = 8.0, kind: str = "cpu", price: float | None = 0.04, step_minutes: int = 5
-):
+def judged(used: np.ndarray, *, allocated: float = 8.0, kind: str = "cpu", price: float | None = 0.04, step_minutes: int = 5):
     """The verdict on one resource."""
     times = [START + timedelta(minutes=step_minutes * i) for i in range(len(used))]
     usage = pl.DataFrame(

@@ -23,9 +23,7 @@ def usage(resource_id: str, used: list[float], *, step: timedelta = timedelta(ho
     return pl.DataFrame({"resource_id": [resource_id] * len(used), "time": times, "used": [float(u) for u in used]})
 
 
-def allocation(
-    resource_id: str, allocated: float | None, *, kind: str = "cpu", price: float | None = 0.05
-) -> pl.DataFrame:
+def allocation(resource_id: str, allocated: float | None, *, kind: str = "cpu", price: float | None = 0.05) -> pl.DataFrame:
     """One allocation."""
     return pl.DataFrame(
         {"resource_id": [resource_id], "resource_kind": [kind], "allocated": [allocated], "unit_price": [price]},
@@ -103,6 +101,12 @@ def test_demand_near_the_allocation_but_not_cut_off_keeps_it():
     assert row["saving_per_month"] == 0
 
 
+def test_a_cut_under_a_fifth_is_not_proposed_unless_asked_for():
+    used = usage("a", [2.8] * 24 * 14)
+    assert rightsize(used, allocation("a", 4.0), policy=Peak())["recommended"].item() == 4.0
+    assert rightsize(used, allocation("a", 4.0), policy=Peak(min_change=0.05))["recommended"].item() == 3.25
+
+
 def test_what_breaks_when_short_is_never_cut_below_its_peak():
     used = [1e9] * (24 * 14 - 1) + [6e9]
     policy = Percentile(percentile=95, headroom=0.1)
@@ -174,9 +178,7 @@ def test_of_samples_with_one_time_the_last_counts():
     used = noisy(14, 1)
     doubled = pl.concat([usage("a", [7.0] * len(used)), usage("a", used)])
     allocations = allocation("a", 8.0)
-    assert rightsize(doubled, allocations, policy="peak").equals(
-        rightsize(usage("a", used), allocations, policy="peak")
-    )
+    assert rightsize(doubled, allocations, policy="peak").equals(rightsize(usage("a", used), allocations, policy="peak"))
 
 
 def test_no_resources_give_an_empty_result_with_all_columns():
@@ -222,9 +224,7 @@ def test_policies_on_real_machines_save_and_rarely_fall_short(realdata: Path, po
     trace = pl.read_parquet(realdata / "opendc" / "bitbrains_small_trace.parquet")
     tasks = pl.read_parquet(realdata / "opendc" / "bitbrains_small_v2_tasks.parquet")
     used = trace.select(resource_id=pl.col("id").cast(pl.Int32), time="timestamp", used="cpu_usage")
-    allocations = tasks.select(
-        resource_id="id", resource_kind=pl.lit("cpu"), allocated="cpu_capacity", unit_price=pl.lit(0.00001)
-    )
+    allocations = tasks.select(resource_id="id", resource_kind=pl.lit("cpu"), allocated="cpu_capacity", unit_price=pl.lit(0.00001))
     middle = pl.lit(datetime.fromisoformat("2013-08-27")).dt.replace_time_zone("UTC")
     sized = rightsize(used.filter(pl.col("time") < middle), allocations, policy=policy)
     result = replay(used.filter(pl.col("time") >= middle), sized.filter(pl.col("status") == "ok"))

@@ -96,9 +96,7 @@ def test_random_cash_flows_against_plain_loops():
     flows = [[rng.uniform(-4e3, 9e3) for _ in range(24)] for _ in range(60)]
     rates = [rng.uniform(-0.1, 0.4) for _ in range(60)]
     setup, table = np.array(setups), np.array(flows).T
-    assert npv(setup, table, np.array(rates)) == pytest.approx(
-        [npv_by_hand(*case) for case in zip(setups, flows, rates, strict=True)]
-    )
+    assert npv(setup, table, np.array(rates)) == pytest.approx([npv_by_hand(*case) for case in zip(setups, flows, rates, strict=True)])
     expected = [payback_by_hand(*case) for case in zip(setups, flows, strict=True)]
     assert payback_months(setup, table) == pytest.approx(expected)
     assert 5 < sum(map(math.isinf, expected)) < 55
@@ -261,9 +259,7 @@ def test_missing_and_repeated_inputs_are_named():
 
 def test_assumptions_fill_what_is_missing_and_say_so():
     assert set(ASSUMPTIONS) == set(INPUTS)
-    filled = with_assumptions(
-        inputs().filter(pl.col("name") == "hourly_rate").with_columns(provenance=pl.lit("configured"))
-    )
+    filled = with_assumptions(inputs().filter(pl.col("name") == "hourly_rate").with_columns(provenance=pl.lit("configured")))
     assert filled.height == len(INPUTS)
     assert filled.filter(pl.col("provenance") == "configured")["name"].to_list() == ["hourly_rate"]
     assert simulate(filled, draws=200).status == "ok"
