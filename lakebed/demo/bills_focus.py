@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from lakebed.demo.behaviour import Behaviour
-from lakebed.demo.bills import HOURS, NOTHING, Charge, charges, commitment_per_hour, corrected, focus_row
+from lakebed.demo.bills import COMMITMENT_ID, HOURS, NOTHING, Charge, charges, commitment_per_hour, corrected
+from lakebed.demo.company import ACCOUNT, REGION
 from lakebed.demo.timeline import stream
 
 
@@ -34,6 +36,67 @@ class Bills:
     reissued_period: str
     committed_per_day: Decimal
     unused_per_day: Decimal
+
+
+def stamp(day: date) -> str:
+    """Midnight of a day as FOCUS writes times."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _number(value: Decimal | None) -> str:
+    return "" if value is None else f"{value:f}"
+
+
+def focus_row(row: Charge, month: date, following: date) -> dict[str, str]:
+    """A charge under FOCUS's column names; what has no value is left empty."""
+    committed = row.commitment_status is not None
+    tags = {k: v for k, v in (("service", row.service), ("team", row.team), ("env", "prod" if row.service else None)) if v}
+    purchase = row.category == "Purchase"
+    return {
+        "AvailabilityZone": f"{REGION}a" if row.resource_id else "",
+        "BilledCost": _number(row.billed),
+        "BillingAccountId": ACCOUNT,
+        "BillingAccountName": "Larkspur Outfitters",
+        "BillingCurrency": "USD",
+        "BillingPeriodEnd": stamp(following),
+        "BillingPeriodStart": stamp(month),
+        "ChargeCategory": row.category,
+        "ChargeClass": "",
+        "ChargeDescription": row.description,
+        "ChargeFrequency": row.frequency,
+        "ChargePeriodEnd": stamp(row.day + timedelta(days=row.days)),
+        "ChargePeriodStart": stamp(row.day),
+        "CommitmentDiscountCategory": "Spend" if committed else "",
+        "CommitmentDiscountId": COMMITMENT_ID if committed else "",
+        "CommitmentDiscountName": "compute-2026" if committed else "",
+        "CommitmentDiscountStatus": (row.commitment_status or "") if committed and not purchase else "",
+        "CommitmentDiscountType": "Compute Savings Plan" if committed else "",
+        "ConsumedQuantity": _number(row.consumed),
+        "ConsumedUnit": row.consumed_unit or "",
+        "ContractedCost": _number(row.contracted),
+        "ContractedUnitPrice": _number(row.contracted_price),
+        "EffectiveCost": _number(row.effective),
+        "InvoiceIssuerName": "Amazon Web Services, Inc.",
+        "ListCost": _number(row.listed),
+        "ListUnitPrice": _number(row.list_price),
+        "PricingCategory": "" if row.category == "Credit" else "Committed" if committed else "Standard",
+        "PricingQuantity": _number(row.quantity),
+        "PricingUnit": row.unit or "",
+        "ProviderName": "AWS",
+        "PublisherName": row.publisher,
+        "RegionId": REGION if row.resource_id else "",
+        "RegionName": "Europe (Frankfurt)" if row.resource_id else "",
+        "ResourceId": row.resource_id or "",
+        "ResourceName": row.resource_name or "",
+        "ResourceType": row.resource_type or "",
+        "ServiceCategory": row.service_category,
+        "ServiceName": row.provider_service,
+        "SkuId": "" if row.category == "Credit" else f"SKU-{row.service_category[:3].upper()}-{row.unit or 'FEE'}".replace(" ", ""),
+        "SkuPriceId": "",
+        "SubAccountId": ACCOUNT,
+        "SubAccountName": "larkspur-prod",
+        "Tags": json.dumps(tags) if tags else "",
+    }
 
 
 def _sums(rows: Iterable[Charge]) -> Sums:
