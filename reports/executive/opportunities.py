@@ -86,7 +86,7 @@ def _anomalies(frame: pl.DataFrame) -> list[Finding]:
     """A sentence per sudden rise, three at most."""
     tone: Tone = "warn"
     return [
-        Finding(f"Odd cost of {label(row['resource_id'] or row['service'])}: {label(row['evidence'], longest=160)}.", "opportunities", tone)
+        Finding(f"Odd cost of {label(row['service'] or row['resource_id'])}: {label(row['evidence'], longest=160)}.", "opportunities", tone)
         for row in frame.head(3).iter_rows(named=True)
     ]
 
