@@ -17,7 +17,16 @@ from warehouse.contracts.ddl import plain_schema
 from warehouse.lake import scratch
 
 Row = dict[str, Any]
-FILL = {"VARCHAR": "x", "BIGINT": 0, "INTEGER": 0, "DOUBLE": 0.0, "BOOLEAN": False, "UBIGINT": 0, "MAP(VARCHAR, VARCHAR)": {}}
+FILL = {
+    "VARCHAR": "x",
+    "BIGINT": 0,
+    "INTEGER": 0,
+    "DOUBLE": 0.0,
+    "BOOLEAN": False,
+    "UBIGINT": 0,
+    "MAP(VARCHAR, VARCHAR)": {},
+    "MAP(INTEGER, BIGINT)": {0: 1},
+}
 
 
 class Database:
@@ -25,9 +34,11 @@ class Database:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
+        self.filled: set[str] = set()
 
     def fill(self, table: str, *rows: Row) -> None:
         definition = contract(table)
+        self.filled.add(table)
         names = ", ".join(f'"{name}"' for name in definition.column_names)
         marks = ", ".join("?" for _ in definition.columns)
         for row in rows:
@@ -37,7 +48,8 @@ class Database:
             if definition.has_day and "day" not in given:
                 time = given[definition.time_column or "time"]
                 given["day"] = time.date() if isinstance(time, datetime) else time
-            values = [given.get(c.name, self._neutral(c.type, given) if c.required else None) for c in definition.columns]
+            missing = {c.name: self._neutral(c.type, given) for c in definition.columns if c.required and c.name not in given}
+            values = [{**missing, **given}.get(name) for name in definition.column_names]
             self.connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
 
     @staticmethod
@@ -67,6 +79,12 @@ class Database:
         self.fill(name, *rows)
         return rows
 
+    def clear(self) -> None:
+        """Empties what was filled."""
+        for table in self.filled:
+            self.connection.execute(f"DELETE FROM {table}")
+        self.filled.clear()
+
     @staticmethod
     def model(name: str) -> Model:
         models = load_models()
@@ -86,9 +104,9 @@ def only(sql: str, cte: str) -> str:
     return select.sql(dialect="duckdb")
 
 
-@pytest.fixture
-def db() -> Iterator[Database]:
-    """An empty database with the tables of raw, core, mart and meta, and the macros."""
+@pytest.fixture(scope="session")
+def schema() -> Iterator[Database]:
+    """A database with the tables of raw, core, mart and meta, and the macros."""
     connection = scratch()
     for schema in ("raw", "core", "mart", "meta"):
         connection.execute(f"CREATE SCHEMA {schema}")
@@ -97,3 +115,11 @@ def db() -> Iterator[Database]:
     connection.execute(macros())
     yield Database(connection)
     connection.close()
+
+
+@pytest.fixture
+def db(schema: Database) -> Iterator[Database]:
+    """The database, empty at the start of every test."""
+    schema.clear()
+    yield schema
+    schema.clear()

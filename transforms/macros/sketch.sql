@@ -6,9 +6,13 @@
 CREATE OR REPLACE TEMP MACRO sketch_bucket(x) AS
 CASE WHEN x = 0 THEN 0::INTEGER ELSE (sign(x) * (32768 + ceil(ln(abs(x)) / ln(1.04))))::INTEGER END;
 
--- The value of a bucket that is off by at most (gamma - 1) / (gamma + 1) = 1.96% for every x in it.
+-- The value of a bucket that is off by at most (gamma - 1) / (gamma + 1) = 1.96% for every x in it; never past the
+-- largest number there is.
 CREATE OR REPLACE TEMP MACRO sketch_value(bucket) AS
-CASE WHEN bucket = 0 THEN 0::DOUBLE ELSE sign(bucket) * exp((abs(bucket) - 32768) * ln(1.04) + ln(2 / 2.04)) END;
+CASE
+    WHEN bucket = 0 THEN 0::DOUBLE
+    ELSE sign(bucket) * exp(least((abs(bucket) - 32768) * ln(1.04) + ln(2 / 2.04), 709.782712893384))
+END;
 
 -- The sketch of a column; nothing that is not finite may come in. Its keys stand in ascending order.
 CREATE OR REPLACE TEMP MACRO sketch_of(x) AS
