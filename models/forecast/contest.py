@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from models.forecast.members import Member, ets, level_season, per_series, seasonal_naive, trend_season
+from models.forecast.members import Member, ets, level_season, per_series, recent_trend, seasonal_naive, trend_season
 from models.forecast.panel import Series
 from models.forecast.pooled import pooled
 from models.forecast.prophet_member import prophet_mean
@@ -26,6 +26,7 @@ MEMBERS: Final[dict[str, Member]] = {
         Member(NAIVE, per_series(seasonal_naive)),
         Member("level_season", per_series(level_season)),
         Member("trend_season", per_series(trend_season)),
+        Member("recent_trend", per_series(recent_trend)),
         Member("ets", per_series(ets)),
         Member("pooled", pooled),
         Member("prophet", prophet_mean, on_request=True, own_holidays=True),

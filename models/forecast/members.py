@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from models.forecast.panel import Series
-from models.forecast.seasonality import FloatArray, autocorrelation, block_means, decompose
+from models.forecast.seasonality import FloatArray, autocorrelation, block_means, decompose, usable_seasons
 
 Forecasts = list[FloatArray | None]
 
@@ -32,6 +32,9 @@ class Member:
 
 
 _MAX_ETS_POINTS: Final = 400
+_MOST_RECENT: Final = 0.7
+"""A part over this share of the history is no news."""
+_LEAST_RECENT: Final = 10
 
 
 def per_series(
@@ -54,17 +57,26 @@ def seasonal_naive(series: Series, horizon: int) -> FloatArray:
 
 def level_season(series: Series, horizon: int) -> FloatArray:
     """The present level and a robust seasonal profile, no trend."""
-    return _decomposed(series, horizon, trend=False)
+    return _decomposed(series.filled, series.seasons, horizon, trend=False)
 
 
 def trend_season(series: Series, horizon: int) -> FloatArray:
     """An undamped Theil-Sen line and a robust seasonal profile, additive or multiplicative."""
-    return _decomposed(series, horizon, trend=True)
+    return _decomposed(series.filled, series.seasons, horizon, trend=True)
 
 
-def _decomposed(series: Series, horizon: int, *, trend: bool) -> FloatArray:
+def recent_trend(series: Series, horizon: int) -> FloatArray | None:
+    """`trend_season` of the last third (four long seasons at least), for growth that began or jumped not long ago."""
+    y = series.filled
+    length = max(y.size // 3, 4 * max(series.seasons, default=1))
+    if length > _MOST_RECENT * y.size or length < _LEAST_RECENT:
+        return None
+    return _decomposed(y[-length:], usable_seasons(series.seasons, length), horizon, trend=True)
+
+
+def _decomposed(y: FloatArray, seasons: Sequence[int], horizon: int, *, trend: bool) -> FloatArray:
     """Level, trend and profile, approached from the last remainder as fast as remainders fade."""
-    parts = decompose(series.filled, series.seasons, trend=trend)
+    parts = decompose(y, seasons, trend=trend)
     fade = min(0.98, autocorrelation(parts.remainder)) ** np.arange(1, horizon + 1)
     return np.asarray(parts.extrapolate(horizon) + parts.remainder[-1] * fade)
 

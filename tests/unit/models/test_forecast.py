@@ -224,3 +224,14 @@ def test_misuse_is_refused() -> None:
     with pytest.raises(ValueError, match="value"):
         forecast(frame.drop("value"), horizon=1, freq="1h")
     assert set(MEMBERS) >= {"seasonal_naive", "prophet", "ets", "pooled"}
+
+
+def test_a_jump_long_ago_does_not_bend_the_recent_trend() -> None:
+    t = np.arange(150)
+    values = 100 + 1.0 * t + np.where(t < 30, 0.0, 80.0) + np.random.default_rng(10).normal(0, 1, t.size)
+    truth = 180 + 1.0 * np.arange(150, 200)
+    error = {
+        name: np.abs(forecast(history(values, timedelta(days=1)), horizon=50, freq="1d", models=[name])["mean"].to_numpy() - truth).max()
+        for name in ("trend_season", "recent_trend")
+    }
+    assert error["recent_trend"] < 8 < error["trend_season"]
