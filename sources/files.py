@@ -22,6 +22,8 @@ from warehouse.lake.identity import batch_id
 from warehouse.lake.unit import Former, Known, Part, Unit
 from warehouse.settings import Settings
 
+__all__ = ["FileInputs", "InputFile", "Opener", "file_units", "is_line_file"]
+
 LINE_SUFFIXES = (".jsonl", ".ndjson", ".log", ".txt", ".csv", ".tsv")
 
 
@@ -65,27 +67,21 @@ def file_units(
     config: Settings,
     known: Known,
     opener: Opener,
-    part: str = "",
     growing: Callable[[str], bool] = lambda _: False,
     rotates: bool = False,
 ) -> Iterator[Unit]:
     """The files of a source that hold something new, each as a unit; files in an inbox always, for the caller to move.
 
-    part: tells apart the inputs of one source that read the same file; in batch ids and, after `#`, in origins.
     growing: whether a file of that name is read on from where it was left when its former bytes are unchanged; any
     other changed file supersedes what it brought before. rotates: a growing file that begins anew is a new generation
     (a log) whose former rows stay, and one that begins with what another file of the source brought (it was renamed)
     is read on from there.
     Raises SourceError for a pattern or inbox that does not exist."""
     listed = list(_listed(settings, config))
-    formers = {f.origin: known.former(_origin(f, part)) for f in listed}
+    formers = {f.origin: known.former(f.origin) for f in listed}
     for file in listed:
-        yield from _unit(name, file, part, opener, known, formers, growing(file.name), rotates, settings.settle_seconds)
+        yield from _unit(name, file, opener, known, formers, growing(file.name), rotates, settings.settle_seconds)
     yield from _refused(name, settings, config)
-
-
-def _origin(file: InputFile, part: str) -> str:
-    return f"{file.origin}#{part}" if part else file.origin
 
 
 def _listed(settings: FileInputs, config: Settings) -> Iterator[InputFile]:
@@ -96,7 +92,7 @@ def _listed(settings: FileInputs, config: Settings) -> Iterator[InputFile]:
                 seen.add(file.location)
                 yield replace(file, max_expanded_bytes=settings.max_expanded_bytes)
     if settings.inbox:
-        for found in deliveries(Path(config.resolve(settings.inbox)), settings.settle_seconds):
+        for found in deliveries(Path(config.resolve_input(settings.inbox)), settings.settle_seconds):
             if found.refused is None:
                 file = InputFile(str(found.path), f"inbox/{found.path.name}", config.lake, found.size, found.mtime_ns)
                 yield replace(file, inbox_file=found.path, max_expanded_bytes=settings.max_expanded_bytes)
@@ -113,9 +109,7 @@ def _matching(pattern: str, config: Settings) -> Iterator[InputFile]:
     base = Path(pattern[: wild.start()]).parent if wild and not pattern[: wild.start()].endswith("/") else None
     base = base or Path(pattern[: wild.start()] if wild else pattern)
     if not base.exists():
-        raise SourceError(
-            f"{_relative(pattern, config)}: there is no {_relative(str(base), config)}; correct `path` or data_root"
-        )
+        raise SourceError(f"{_relative(pattern, config)}: there is no {_relative(str(base), config)}; correct `path` or data_root")
     for path in sorted(glob.glob(pattern, recursive=True)) if wild else [pattern]:  # noqa: PTH207 - patterns may be absolute
         found = Path(path)
         if found.is_file():
@@ -136,7 +130,6 @@ def _relative(location: str, config: Settings) -> str:
 def _unit(
     name: str,
     file: InputFile,
-    part: str,
     opener: Opener,
     known: Known,
     formers: dict[str, Former | None],
@@ -160,10 +153,8 @@ def _unit(
     if end not in found:
         return
     begin = _continued(candidates, found, end)
-    file = replace(
-        file, grows=grows, size=end, digest=found[end].digest, start=begin.offset, first_line=begin.lines + 1
-    )
-    batch = batch_id(f"file:{part}" if part else "file", name, file.digest)
+    file = replace(file, grows=grows, size=end, digest=found[end].digest, start=begin.offset, first_line=begin.lines + 1)
+    batch = batch_id("file", name, file.digest)
     if known.has(batch) and file.inbox_file is None:
         return
     supersedes: tuple[str, ...] = ()
@@ -176,7 +167,7 @@ def _unit(
     yield Unit(
         source=name,
         batch_id=batch,
-        origin=_origin(file, part),
+        origin=file.origin,
         open=lambda connection: opener(file, connection),
         supersedes=tuple(b for b in supersedes if b != batch),
         bytes_read=end - file.start,
@@ -226,7 +217,7 @@ def _refused(name: str, settings: FileInputs, config: Settings) -> Iterator[Unit
     """Deliveries that must not be read, as units that fail when opened: rejected like any bad file."""
     if not settings.inbox:
         return
-    for found in deliveries(Path(config.resolve(settings.inbox)), settings.settle_seconds):
+    for found in deliveries(Path(config.resolve_input(settings.inbox)), settings.settle_seconds):
         if found.refused:
             origin = f"inbox/{found.path.name}"
             yield Unit(

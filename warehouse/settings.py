@@ -94,6 +94,9 @@ class SourceSettings(Section):
     """What every source has."""
 
     enabled: bool = True
+    name: str | None = Field(
+        default=None, pattern=SOURCE_NAME.pattern, description="Only within a group: tells apart inputs that read the same file"
+    )
 
 
 class FileSourceSettings(SourceSettings):
@@ -250,8 +253,33 @@ class AlertmanagerSettings(SourceSettings):
         return self
 
 
-AnySource = Annotated[
+AnyInput = Annotated[
     PrometheusSettings | OtlpSettings | FocusSettings | TableSettings | LogTextSettings | PagerDutySettings | AlertmanagerSettings,
+    Field(discriminator="kind"),
+]
+
+
+class GroupSettings(SourceSettings):
+    """Several inputs under one source name: a system that writes metrics, logs and incidents in different files."""
+
+    kind: Literal["group"]
+    inputs: tuple[AnyInput, ...] = Field(min_length=1)
+
+    @property
+    def inboxes(self) -> tuple[str, ...]:
+        """The inbox folders of all inputs."""
+        return tuple(inbox for one in self.inputs if (inbox := getattr(one, "inbox", None)))
+
+
+AnySource = Annotated[
+    PrometheusSettings
+    | OtlpSettings
+    | FocusSettings
+    | TableSettings
+    | LogTextSettings
+    | PagerDutySettings
+    | AlertmanagerSettings
+    | GroupSettings,
     Field(discriminator="kind"),
 ]
 
@@ -421,6 +449,7 @@ def _step(model: Any, step: int | str) -> Any:
         "log_text": LogTextSettings,
         "pagerduty": PagerDutySettings,
         "alertmanager": AlertmanagerSettings,
+        "group": GroupSettings,
     }
     lists = {
         "service_map": ServiceRule,
@@ -428,6 +457,8 @@ def _step(model: Any, step: int | str) -> Any:
         "price": PriceRule,
         "rules": RetentionRule,
         "auth": AuthSettings,
+        "lookups": LookupSettings,
+        "metrics": MetricColumn,
     }
     if step in kinds:
         return kinds[str(step)]

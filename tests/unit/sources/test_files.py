@@ -20,7 +20,7 @@ from warehouse.errors import SourceError
 from warehouse.lake.connection import scratch
 from warehouse.lake.identity import batch_id, file_digest
 from warehouse.lake.unit import Former, Part, Unit
-from warehouse.settings import Settings, TableSettings
+from warehouse.settings import FileSourceSettings, Settings
 
 LONG_AGO = time.time() - 86_400
 
@@ -68,7 +68,7 @@ class House:
     def units(
         self, *, rotates: bool = False, growing: Callable[[str], bool] = is_line_file, **inputs: object
     ) -> list[Unit]:
-        settings = TableSettings.model_validate({"kind": "table", "table": "raw.logs", **(inputs or {"path": "in/*"})})
+        settings = FileSourceSettings.model_validate(inputs or {"path": "in/*"})
         config = Settings(root=self.root, data_root="data")
 
         def opener(file: InputFile, connection: duckdb.DuckDBPyConnection) -> Iterator[Part]:

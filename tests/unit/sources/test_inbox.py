@@ -16,7 +16,7 @@ from sources.inbox import accept, deliveries, reject
 from warehouse.errors import SourceError
 from warehouse.lake.connection import scratch
 from warehouse.lake.unit import Former, Part, Unit
-from warehouse.settings import Settings, TableSettings
+from warehouse.settings import FileSourceSettings, Settings
 
 
 class Nothing:
@@ -39,7 +39,7 @@ def aged(path: Path, content: bytes = b"1\n", age: float = 60.0) -> Path:
 
 
 def units(folder: Path) -> list[Unit]:
-    settings = TableSettings.model_validate({"kind": "table", "table": "raw.logs", "inbox": folder.name})
+    settings = FileSourceSettings.model_validate({"inbox": folder.name})
 
     def opener(file: InputFile, connection: duckdb.DuckDBPyConnection) -> Iterator[Part]:
         yield from ()

@@ -1,0 +1,187 @@
+"""The column mapping: expressions of the configuration over a file's columns, converted to a contract's types, with reasons why not."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from sources.table.reading import TableFile
+from sources.table.times import INTEGERS, TimeFormat, detect
+from warehouse.errors import SourceError
+from warehouse.lake.connection import identifier, literal
+from warehouse.settings import TableSettings
+
+NUMERIC = ("DOUBLE", "FLOAT", "DECIMAL", "BOOLEAN", *INTEGERS)
+PLAIN = re.compile(r"[\w .()%/|:-]+")
+EXACT = 2**53
+FIRST_YEAR, LAST_YEAR = 1970, 2261
+SAMPLED_TIMES = 1000
+SHOWN_COLUMNS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Expressions of a mapping over a FROM item.
+
+    base: FROM item of the fast reading, numbered: of the slow one (with `__ordinal`, `__text`, `__problem`). expressions: SQL per name.
+    types: DuckDB type per name."""
+
+    file: str
+    table: TableFile
+    joins: str
+    constants: Mapping[str, str]
+    where: str | None
+    expressions: Mapping[str, str]
+    types: Mapping[str, str]
+
+    def select(self, *, numbered: bool = False) -> str:
+        """A query whose columns are `r_NAME` of each expression; `numbered` adds ordinal, text and problem."""
+        fields = ", ".join(f"{e} AS {identifier('r_' + n)}" for n, e in self.expressions.items())
+        extra = ', "__ordinal", "__text", "__problem", to_json(t)::VARCHAR AS "__json"' if numbered else ""
+        base = self.table.numbered() if numbered else self.table.source
+        empty = ""
+        if self.table.empty_is_damage:
+            empty = f', coalesce({", ".join(f"t.{identifier(c)}" for c in self.table.types)}) IS NULL AS "__empty"'
+        return f"SELECT {fields}{extra}{empty} FROM {self._from(base)}"
+
+    def _from(self, base: str) -> str:
+        constants = "".join(f", {literal(v)} AS {identifier(n)}" for n, v in self.constants.items())
+        where = f" WHERE {self.where}" if self.where else ""
+        return f"(SELECT *{constants} FROM {base}) AS t{self.joins}{where}"
+
+
+def map_columns(
+    connection: duckdb.DuckDBPyConnection,
+    origin: str,
+    table: TableFile,
+    wanted: Mapping[str, str],
+    *,
+    constants: Mapping[str, str],
+    joins: str,
+    where: str | None,
+) -> Mapped:
+    """Resolve the mapping `name -> column or expression` against a file.
+
+    Raises SourceError that names the column or expression that does not fit, the file's columns and the nearest of them."""
+    names = {**{name: name for name in (*table.types, *constants)}, **table.names}
+    columns = [*(table.names or table.types), *constants]
+    clash = set(table.types) & set(constants)
+    if clash:
+        raise SourceError(f"{origin}: filename_pattern names {sorted(clash)[0]}, which is a column of the file; rename the group")
+    expressions = {name: "t." + identifier(names[text]) if text in names else f"({text})" for name, text in wanted.items()}
+    mapped = Mapped(origin, table, joins, constants, where, expressions, {})
+    try:
+        described = connection.execute(f"DESCRIBE {mapped.select()}").fetchall()
+    except duckdb.Error as error:
+        raise SourceError(_explain(connection, mapped, wanted, columns, error)) from None
+    types = {str(r[0])[2:]: str(r[1]) for r in described}
+    return Mapped(origin, table, joins, constants, where, expressions, types)
+
+
+def _explain(connection: duckdb.DuckDBPyConnection, mapped: Mapped, wanted: Mapping[str, str], columns: list[str], error: Exception) -> str:
+    """Which expression of the mapping is at fault, and what the file has instead."""
+    for name, text in wanted.items():
+        one = Mapped(mapped.file, mapped.table, mapped.joins, mapped.constants, None, {name: mapped.expressions[name]}, {})
+        try:
+            connection.execute(f"DESCRIBE {one.select()}")
+        except duckdb.Error as found:
+            has = ", ".join(columns[:SHOWN_COLUMNS]) + (", ..." if len(columns) > SHOWN_COLUMNS else "")
+            missing = re.search(r'column "([^"]+)" not found', str(found))
+            looked = missing.group(1) if missing else text
+            near = difflib.get_close_matches(looked, columns, n=1, cutoff=0.5)
+            if missing or (PLAIN.fullmatch(text) and text not in columns):
+                return f"{mapped.file}: there is no column {looked!r} for {name}; the file has {has}" + (
+                    f"; did you mean {near[0]!r}?" if near else ""
+                )
+            return f"{mapped.file}: `{text}` for {name} is no valid expression ({_first(found)}); the file has {has}"
+    return f"{mapped.file}: `where` does not fit the file's columns: {_first(error)}"
+
+
+def _first(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A target column: its SQL over the `r_` columns, and (condition, reason) pairs under which the row is rejected, in order."""
+
+    sql: str
+    rejects: tuple[tuple[str, str], ...] = ()
+
+
+def convert(name: str, raw: str, raw_type: str, target: str, times: TimeFormat, *, required: bool) -> Converted:
+    """How an expression `raw` becomes a column of type `target`. Raises ValueError for a type that cannot (a list for a number)."""
+    absent = ((f"{raw} IS NULL", f"{name}_missing"),) if required else ()
+    if target == "TIMESTAMP":
+        return _time(name, raw, raw_type, times.timestamp(raw, raw_type), absent)
+    if target == "VARCHAR":
+        text = raw if raw_type == "VARCHAR" else f"CAST({raw} AS VARCHAR)"
+        nul = ((f"contains({raw}, chr(0))", f"{name}_has_nul_character"),) if raw_type == "VARCHAR" else ()
+        return Converted(text, (*absent, *nul))
+    if target in (*INTEGERS, "DOUBLE", "BOOLEAN") or target.startswith("DECIMAL"):
+        if raw_type not in ("VARCHAR", "JSON") and raw_type.split("(")[0] not in NUMERIC:
+            raise ValueError(f"{name} needs a {target}, and the file has {raw_type}")
+        return _number(name, raw, raw_type, target, absent)
+    return Converted(raw, absent)
+
+
+def clean_labels(labels: Mapping[str, str], types: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(condition, reason) pairs for labels that hold a NUL character, which no text store keeps."""
+    columns = {name: identifier(f"r_label {name}") for name in labels if types[f"label {name}"] == "VARCHAR"}
+    return [(f"contains({column}, chr(0))", f"label_{name}_has_nul_character") for name, column in columns.items()]
+
+
+def nanoseconds(name: str, raw: str, raw_type: str, times: TimeFormat, *, required: bool) -> Converted:
+    """How an expression becomes BIGINT nanoseconds since 1970."""
+    absent = ((f"{raw} IS NULL", f"{name}_missing"),) if required else ()
+    return _time(name, raw, raw_type, times.nanoseconds(raw, raw_type), absent, nano=True)
+
+
+def _time(name: str, raw: str, raw_type: str, sql: str, absent: tuple[tuple[str, str], ...], *, nano: bool = False) -> Converted:
+    if not (raw_type.startswith("TIMESTAMP") or raw_type.split("(")[0] in ("VARCHAR", "DATE", "JSON", *NUMERIC)):
+        raise ValueError(f"{name} needs a time, and the file has {raw_type}")
+    year = f"year(make_timestamp({sql} // 1000))" if nano else f"year({sql})"
+    return Converted(
+        sql,
+        (
+            *absent,
+            (f"{raw} IS NOT NULL AND {sql} IS NULL", f"{name}_not_a_time"),
+            (f"{year} NOT BETWEEN {FIRST_YEAR} AND {LAST_YEAR}", f"{name}_out_of_range"),
+        ),
+    )
+
+
+def _number(name: str, raw: str, raw_type: str, target: str, absent: tuple[tuple[str, str], ...]) -> Converted:
+    sql = raw if raw_type == target else f"TRY_CAST({raw} AS {target})"
+    wrong: list[tuple[str, str]] = [*absent, (f"{raw} IS NOT NULL AND {sql} IS NULL", f"{name}_not_{_word(target)}")]
+    if target == "DOUBLE":
+        wrong.append((f"NOT isfinite({sql})", f"{name}_not_finite"))
+        if raw_type == "VARCHAR" or raw_type in INTEGERS:
+            whole = f"TRY_CAST({raw} AS HUGEINT)"
+            text = f" AND NOT contains(lower({raw}), 'e') AND NOT contains({raw}, '.')" if raw_type == "VARCHAR" else ""
+            exact = f"abs({sql}) >= {EXACT} AND isfinite({sql}){text} AND {whole} IS DISTINCT FROM TRY_CAST({sql} AS HUGEINT)"
+            wrong.append((exact, f"{name}_beyond_2_53_not_exact"))
+    elif target in INTEGERS and raw_type in ("VARCHAR", "DOUBLE", "FLOAT"):
+        wrong.append(
+            (f"TRY_CAST({raw} AS DOUBLE) IS DISTINCT FROM round(TRY_CAST({raw} AS DOUBLE)) AND {raw} IS NOT NULL", f"{name}_not_whole")
+        )
+    return Converted(sql, tuple(wrong))
+
+
+def _word(target: str) -> str:
+    return "a_number" if target not in ("BOOLEAN",) else "a_boolean"
+
+
+def time_format(connection: duckdb.DuckDBPyConnection, mapped: Mapped, name: str, settings: TableSettings) -> TimeFormat:
+    """How the times of a mapped expression are written; `auto` looks at the first thousand."""
+    if settings.time_format != "auto":
+        return TimeFormat(settings.time_format, settings.time_zone)
+    if mapped.types[name].startswith("TIMESTAMP") or mapped.types[name] == "DATE":
+        return TimeFormat("text", settings.time_zone)
+    column = identifier("r_" + name)
+    sample = f"SELECT CAST({column} AS VARCHAR) FROM ({mapped.select()}) WHERE {column} IS NOT NULL LIMIT {SAMPLED_TIMES}"
+    return TimeFormat(detect([str(r[0]) for r in connection.execute(sample).fetchall()]), settings.time_zone)

@@ -1,0 +1,196 @@
+"""Metric tables, long (a name column and a value column) and wide (a column per metric), to series and samples.
+
+The file is parsed once, into a table of samples on the scratch connection that spills to disk; ids are made per series, not per row."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import duckdb
+
+from sources.table.events import label_map
+from sources.table.landing import counted, good, prepare, rejects
+from sources.table.mapping import Converted, Mapped, clean_labels, convert, time_format
+from sources.table.times import INTEGERS, TimeFormat
+from sources.units import base_unit
+from warehouse.errors import SourceError
+from warehouse.lake.connection import identifier, literal
+from warehouse.lake.unit import Part
+from warehouse.settings import MetricColumn, TableSettings
+
+NAMES = ("time", "value", "metric_name", "kind", "unit", "description")
+SERIES, POINTS = "raw.metric_series", "raw.metric_points"
+
+
+@dataclass(frozen=True, slots=True)
+class WideColumn:
+    """A value column of a wide table: the metric it holds and its labels."""
+
+    column: str
+    metric: str
+    labels: dict[str, str]
+    about: MetricColumn
+
+
+def wide_columns(settings: TableSettings, columns: list[str], origin: str) -> list[WideColumn]:
+    """The value columns of a wide table, configured ones first, then those that `metric_columns` finds.
+
+    Raises SourceError when `metric_columns` finds none."""
+    about = {name: MetricColumn(column=m) if isinstance(m, str) else m for name, m in settings.metrics.items()}
+    found = [WideColumn(m.column, name, m.labels, m) for name, m in about.items() if m.column is not None]
+    if settings.metric_columns:
+        taken = {w.column for w in found} | set(settings.columns.values()) | set(settings.labels.values())
+        pattern = re.compile(settings.metric_columns)
+        matches = [(c, pattern.fullmatch(c)) for c in columns if c not in taken]
+        for column, match in matches:
+            if match:
+                groups = {k: v for k, v in match.groupdict().items() if v}
+                metric = groups.pop("metric", "") or column
+                known = about.get(metric, MetricColumn())
+                found.append(WideColumn(column, metric, {**known.labels, **groups}, known))
+        if not any(match for _, match in matches):
+            raise SourceError(f"{origin}: metric_columns fits none of the file's columns ({', '.join(columns[:40])})")
+    return found
+
+
+def wanted(settings: TableSettings, wide: list[WideColumn]) -> dict[str, str]:
+    """Names and expressions to be read."""
+    return {
+        **settings.columns,
+        **{f"label {name}": text for name, text in settings.labels.items()},
+        **{f"wide {i}": column.column for i, column in enumerate(wide)},
+    }
+
+
+def parts(
+    connection: duckdb.DuckDBPyConnection, source: str, mapped: Mapped, settings: TableSettings, wide: list[WideColumn]
+) -> Iterator[Part]:
+    """Series, samples and rejects of a file."""
+    prepare(connection)
+    labels = [identifier(f"r_label {name}") for name in settings.labels]
+    about = [identifier(f"r_{name}") for name in ("kind", "unit", "description") if name in settings.columns]
+    time = _convert(connection, mapped, settings, "time", "TIMESTAMP", mapped.types["time"])
+    value_type = _value_type(mapped, wide) if wide else mapped.types["value"]
+    value = _convert(connection, mapped, settings, "value", "DOUBLE", value_type)
+    named = [] if wide else [("coalesce(r_metric_name, '') = ''", "metric_name_missing")]
+    reasons = [*time.rejects, *value.rejects, *named, *clean_labels(settings.labels, mapped.types)]
+    key = ", ".join(["r_metric_name", *labels, *about])
+    condition = good(reasons, empty_is_damage=mapped.table.empty_is_damage)
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE table_samples AS
+            SELECT hash({key}) AS h, {key}, {time.sql} AS time, {value.sql} AS value
+            FROM ({_cells(mapped.select(), mapped, wide, value_type)}) WHERE {condition}"""
+    )
+    _make_series(connection, source, mapped, settings, wide, key)
+    yield Part(SERIES, connection.sql("SELECT * EXCLUDE (h) FROM table_series"))
+    yield Part(
+        POINTS,
+        connection.sql(
+            "SELECT s.series_id, p.time, p.value * s.unit_scale AS value FROM table_samples AS p JOIN table_keys AS s USING (h)"
+        ),
+    )
+    numbered = None
+    if counted(connection):
+        numbered = _cells(mapped.select(numbered=True), mapped, wide, value_type)
+    yield from rejects(connection, POINTS, mapped, numbered, reasons)
+
+
+def _convert(
+    connection: duckdb.DuckDBPyConnection, mapped: Mapped, settings: TableSettings, name: str, target: str, raw_type: str
+) -> Converted:
+    times = time_format(connection, mapped, name, settings) if target == "TIMESTAMP" else TimeFormat()
+    try:
+        return convert(name, identifier("r_" + name), raw_type, target, times, required=True)
+    except ValueError as error:
+        has = ", ".join(f"{n} {t}" for n, t in list(mapped.table.types.items())[:60])
+        raise SourceError(f"{mapped.file}: {error}; the file has {has}") from None
+
+
+def _value_type(mapped: Mapped, wide: list[WideColumn]) -> str:
+    """One type for the cells of all value columns: their own if they share it, DOUBLE for small numbers, else text."""
+    types = {mapped.types[f"wide {i}"] for i in range(len(wide))}
+    if len(types) == 1:
+        return types.pop()
+    small = {"FLOAT", "DOUBLE", *INTEGERS} - {"BIGINT", "UBIGINT", "HUGEINT"}
+    return "DOUBLE" if types <= small else "VARCHAR"
+
+
+def _cells(rows: str, mapped: Mapped, wide: list[WideColumn], value_type: str) -> str:
+    """Long rows as they are; of wide ones each cell that has a value as a row, with the number of its column as the name."""
+    if not wide:
+        return rows
+    cells = ", ".join(f"{{'i': {i}, 'v': CAST({identifier(f'r_wide {i}')} AS {value_type})}}" for i in range(len(wide)))
+    others = ", ".join(identifier(f"r_wide {i}") for i in range(len(wide)))
+    kept = 'cell.v IS NOT NULL OR ("__empty" AND cell.i = 0)' if mapped.table.empty_is_damage else "cell.v IS NOT NULL"
+    return f"""SELECT * EXCLUDE (cell), CAST(cell.i AS VARCHAR) AS r_metric_name, cell.v AS r_value
+               FROM (SELECT * EXCLUDE ({others}), unnest([{cells}]) AS cell FROM ({rows})) WHERE {kept}"""
+
+
+def _make_series(
+    connection: duckdb.DuckDBPyConnection, source: str, mapped: Mapped, settings: TableSettings, wide: list[WideColumn], key: str
+) -> None:
+    """Temporary tables: table_series (rows of raw.metric_series and h) and table_keys (h -> series_id, unit_scale)."""
+    _define_metrics(connection, settings, wide)
+    given = {name: identifier(f"r_{name}") if name in settings.columns else "NULL::VARCHAR" for name in ("kind", "unit", "description")}
+    labels = label_map({n: identifier(f"r_label {n}") for n in settings.labels})
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE table_groups AS
+            SELECT g.*, coalesce(d.metric_name, g.r_metric_name) AS metric_name,
+                   map_concat({labels}, coalesce(d.labels, MAP {{}}::MAP(VARCHAR, VARCHAR))) AS labels,
+                   lower(coalesce({given["kind"]}, d.kind, 'gauge')) AS kind, coalesce({given["unit"]}, d.unit) AS original_unit,
+                   coalesce({given["description"]}, d.description) AS description
+            FROM (SELECT h, {key}, min(time) AS first_seen, max(time) AS last_seen FROM table_samples GROUP BY h, {key}) AS g
+            LEFT JOIN table_metrics AS d ON d.m = g.r_metric_name"""
+    )
+    _define_units(connection)
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE table_series AS
+            SELECT h, series_id({literal(source)}, metric_name, labels) AS series_id, metric_name, labels, kind,
+                   CASE WHEN kind = 'counter' THEN 'cumulative' END AS temporality, kind = 'counter' AS is_monotonic,
+                   u.unit, g.original_unit, coalesce(u.unit_scale, 1.0) AS unit_scale, description, first_seen, last_seen
+            FROM table_groups AS g LEFT JOIN table_units AS u ON u.original_unit = g.original_unit"""
+    )
+    connection.execute("CREATE OR REPLACE TEMP TABLE table_keys AS SELECT h, series_id, unit_scale FROM table_series")
+    row = connection.execute("SELECT count(*) - count(DISTINCT h) FROM table_keys").fetchone()
+    if row and row[0]:
+        raise SourceError(f"{mapped.file}: two series share a 64-bit hash; split the file")
+    connection.execute(
+        """CREATE OR REPLACE TEMP TABLE table_series AS
+           SELECT any_value(h) AS h, series_id, any_value(metric_name) AS metric_name, any_value(labels) AS labels, min(kind) AS kind,
+                  min(temporality) AS temporality, bool_and(is_monotonic) AS is_monotonic, min(unit) AS unit,
+                  min(original_unit) AS original_unit, min(unit_scale) AS unit_scale, min(description) AS description,
+                  min(first_seen) AS first_seen, max(last_seen) AS last_seen
+           FROM table_series GROUP BY series_id"""
+    )
+
+
+def _define_metrics(connection: duckdb.DuckDBPyConnection, settings: TableSettings, wide: list[WideColumn]) -> None:
+    """table_metrics: what the configuration says of a metric, by its name, or of a wide column, by its number."""
+    connection.execute(
+        """CREATE OR REPLACE TEMP TABLE table_metrics
+           (m VARCHAR, metric_name VARCHAR, labels MAP(VARCHAR, VARCHAR), kind VARCHAR, unit VARCHAR, description VARCHAR)"""
+    )
+    rows = [(str(i), w.metric, w.labels, w.about) for i, w in enumerate(wide)]
+    if not wide:
+        rows = [(n, n, m.labels, m) for n, m in settings.metrics.items() if isinstance(m, MetricColumn)]
+    found = [
+        {"m": m, "name": name, "keys": list(labels), "texts": list(labels.values()), "about": [about.kind, about.unit, about.description]}
+        for m, name, labels, about in rows
+    ]
+    connection.execute(
+        """INSERT INTO table_metrics
+           SELECT r.m, r.name, map_from_entries(list_zip(r.keys, r.texts)), r.about[1], r.about[2], r.about[3]
+           FROM (SELECT unnest(from_json($found::JSON, '[{"m": "VARCHAR", "name": "VARCHAR", "keys": ["VARCHAR"],
+                                                          "texts": ["VARCHAR"], "about": ["VARCHAR"]}]')) AS r)""",
+        {"found": json.dumps(found)},
+    )
+
+
+def _define_units(connection: duckdb.DuckDBPyConnection) -> None:
+    """table_units: base unit and scale of every unit text that occurs."""
+    connection.execute("CREATE OR REPLACE TEMP TABLE table_units (original_unit VARCHAR, unit VARCHAR, unit_scale DOUBLE)")
+    for (unit,) in connection.execute("SELECT DISTINCT original_unit FROM table_groups WHERE original_unit IS NOT NULL").fetchall():
+        connection.execute("INSERT INTO table_units VALUES (?, ?, ?)", [unit, *base_unit(str(unit))])

@@ -1,0 +1,225 @@
+"""Opening a table file as an SQL FROM item: its columns, their types, and the lines that are no rows at all."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from sources.files import InputFile
+from sources.table.rejects import Damage, csv_damage, csv_lines, no_damage, register_lines
+from warehouse.errors import SourceError
+from warehouse.lake.connection import identifier, literal
+from warehouse.settings import TableSettings
+
+SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json"}
+DELIMITERS = ",;\t|"
+MAX_DOCUMENT_BYTES = 256 << 20
+MAX_LINE_BYTES = 32 << 20
+SAMPLE_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """A file as a relation.
+
+    source: FROM item with the file's columns. numbered: gives a slower FROM item of the same rows with `"__ordinal"` (ascending),
+    `"__text"` and `"__problem"`. types: DuckDB type per column. damage: after all rows were read, the records that were none.
+    names: the file's names of columns to those in SQL, where letter case alone may not tell two apart.
+    locate: lines of ordinals. empty_is_damage: a row without any value may be a record that could not be read."""
+
+    source: str
+    types: dict[str, str]
+    numbered: Callable[[], str]
+    damage: Callable[[], list[Damage]] = no_damage
+    locate: Callable[[list[int]], list[int]] = list
+    empty_is_damage: bool = False
+    names: dict[str, str] = field(default_factory=dict)
+
+
+def format_of(file: InputFile, settings: TableSettings) -> str:
+    """csv, parquet, ndjson or json, by the settings or the name. Raises SourceError for a suffix that says nothing."""
+    if settings.format != "auto":
+        return settings.format
+    suffix = Path(re.sub(r"\.[0-9]+$", "", file.name)).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise SourceError(
+            f"{file.origin}: the suffix {suffix or '(none)'} names no table format; set `format` (csv, parquet, ndjson, json)"
+        )
+    return SUFFIXES[suffix]
+
+
+def open_table(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, settings: TableSettings) -> TableFile:
+    """Open the plain file at `path`. Raises SourceError when it is not what its format says."""
+    kind = format_of(file, settings)
+    if kind == "csv":
+        return _csv(connection, file, path, settings)
+    if kind == "parquet":
+        return _parquet(connection, file, path)
+    return _ndjson(connection, file, path, settings) if kind == "ndjson" else _document(connection, file, path, settings)
+
+
+def _csv(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, settings: TableSettings) -> TableFile:
+    delimiter, names = csv_header(file, path, settings)
+    skip = 0 if file.start else settings.skip_lines + (settings.header_rows if not settings.column_names or settings.header_rows else 0)
+    sql_names = _distinct(names)
+    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in sql_names)
+    nulls = ", ".join(literal(text) for text in settings.null_values or ("",))
+    source = (
+        f"read_csv({literal(str(path))}, auto_detect = false, header = false, skip = {skip}, columns = {{{columns}}}, "
+        f"delim = {literal(delimiter)}, "
+        f"""quote = '"', escape = '"', nullstr = [{nulls}], store_rejects = true, rejects_limit = 0)"""
+    )
+
+    def damage() -> list[Damage]:
+        return csv_damage(connection, file, path)
+
+    def locate(ordinals: list[int]) -> list[int]:
+        return csv_lines(path, ordinals, skip=skip, first_line=file.first_line, damaged={d.offset for d in damage()})
+
+    def numbered() -> str:
+        connection.execute("SET preserve_insertion_order = true")
+        ordered = source.removesuffix(")") + ", parallel = false)"
+        return (
+            f"""(SELECT *, row_number() OVER () AS "__ordinal", NULL::VARCHAR AS "__text", NULL::VARCHAR AS "__problem" FROM {ordered})"""
+        )
+
+    types = dict.fromkeys(sql_names, "VARCHAR")
+    return TableFile(source, types, numbered, damage, locate, names=dict(zip(names, sql_names, strict=True)))
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Names for SQL, which does not tell letter case apart: a later one gets a number."""
+    taken: dict[str, int] = {}
+    found = []
+    for name in names:
+        count = taken.get(name.lower(), 0)
+        taken[name.lower()] = count + 1
+        found.append(f"{name} ({count + 1})" if count else name)
+    return found
+
+
+def csv_header(file: InputFile, path: Path, settings: TableSettings) -> tuple[str, list[str]]:
+    """Delimiter and column names, from the settings or the header lines (of the whole file, also when only its tail is read)."""
+    if settings.column_names:
+        return settings.delimiter or ",", list(settings.column_names)
+    original = Path(file.location) if file.start else path
+    try:
+        with original.open("rb") as stream:
+            lines = [stream.readline(1 << 20) for _ in range(settings.skip_lines + max(settings.header_rows, 1))][settings.skip_lines :]
+        texts = [line.decode("utf-8-sig") for line in lines]
+        delimiter = settings.delimiter or max(DELIMITERS, key=texts[0].count)
+        rows = list(csv.reader(texts, delimiter=delimiter))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{file.origin}: the header line is no CSV text ({error}); is `format` right?") from None
+    if settings.header_rows == 0:
+        return delimiter, [f"column{i}" for i in range(len(rows[0] if rows else ()))]
+    if not rows or not rows[0]:
+        raise SourceError(f"{file.origin}: is empty; a CSV file needs at least its header line")
+    parts = zip(*(row + [""] * (len(rows[0]) - len(row)) for row in rows), strict=False)
+    names = [settings.header_separator.join(p.strip() for p in column if p.strip()) or f"column{i}" for i, column in enumerate(parts)]
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise SourceError(f"{file.origin}: the header has {', '.join(sorted(repeated)[:3])} twice; give `column_names`")
+    return delimiter, names
+
+
+def _parquet(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path) -> TableFile:
+    source = f"read_parquet({literal(str(path))})"
+    types = _described(connection, file, f"SELECT * FROM {source}", "is no whole Parquet file")
+
+    def numbered() -> str:
+        return f"""(SELECT *, file_row_number + 1 AS "__ordinal", NULL::VARCHAR AS "__text", NULL::VARCHAR AS "__problem" FROM {source})"""
+
+    return TableFile(source, types, numbered)
+
+
+def _ndjson(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, settings: TableSettings) -> TableFile:
+    keys = _keys(connection, file, path, settings)
+    spec = ", ".join(f"{literal(key)}: 'VARCHAR'" for key in keys)
+    source = f"read_ndjson({literal(str(path))}, columns = {{{spec}}}, ignore_errors = true, maximum_object_size = {MAX_LINE_BYTES})"
+    fields = ", ".join(f"{_nulled(f'json_extract_string(json, {literal(_pointer(key))})', settings)} AS {identifier(key)}" for key in keys)
+
+    def numbered() -> str:
+        lines = register_lines(connection, file, path, MAX_LINE_BYTES)
+        return f"""(SELECT {fields}, line AS "__ordinal", text AS "__text", problem AS "__problem" FROM (
+            SELECT line, text, problem, CASE WHEN problem IS NULL THEN text END AS json FROM (
+            SELECT line, text, CASE WHEN problem IS NOT NULL THEN problem WHEN NOT json_valid(text) THEN 'malformed_json'
+                 WHEN json_type(text) <> 'OBJECT' THEN 'not_an_object' END AS problem
+            FROM {lines} WHERE trim(text) <> '')))"""
+
+    plain = ", ".join(f"{_nulled(identifier(key), settings)} AS {identifier(key)}" for key in keys)
+    wrapped = source if not settings.null_values else f"(SELECT {plain} FROM {source})"
+    return TableFile(wrapped, dict.fromkeys(keys, "VARCHAR"), numbered, empty_is_damage=True)
+
+
+def _nulled(expression: str, settings: TableSettings) -> str:
+    values = ", ".join(literal(v) for v in settings.null_values)
+    return f"CASE WHEN {expression} NOT IN ({values}) THEN {expression} END" if values else expression
+
+
+def _pointer(key: str) -> str:
+    return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
+def _keys(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, settings: TableSettings) -> list[str]:
+    """Top-level keys: those of the first rows, and the plain names that the mapping asks for."""
+    objects = f"read_ndjson_objects({literal(str(path))}, ignore_errors = true, maximum_object_size = {MAX_LINE_BYTES})"
+    sample = f"""SELECT DISTINCT unnest(json_keys(json)) AS key FROM (SELECT json FROM {objects} LIMIT {SAMPLE_ROWS})
+        WHERE json_type(json) = 'OBJECT' ORDER BY key"""
+    try:
+        found = [str(row[0]) for row in connection.execute(sample).fetchall()]
+    except duckdb.Error as error:
+        raise SourceError(f"{file.origin}: is no newline-delimited JSON: {_first(error)}") from None
+    if path.stat().st_size and not found:
+        raise SourceError(f"{file.origin}: none of its first {SAMPLE_ROWS} lines is a JSON object; is `format` right?")
+    wanted = [*settings.columns.values(), *settings.labels.values()]
+    return found or sorted({name for name in wanted if re.fullmatch(r"\w+", name)}) or ["empty"]
+
+
+def _document(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, settings: TableSettings) -> TableFile:
+    """A JSON document of bounded size whose rows are at `array_path` (default: the elements of the top-level array)."""
+    if path.stat().st_size > MAX_DOCUMENT_BYTES:
+        raise SourceError(
+            f"{file.origin}: a JSON document of over {MAX_DOCUMENT_BYTES >> 20} MiB cannot be read in parts; write it as NDJSON"
+        )
+    where = settings.array_path or "$[*]"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        connection.execute(
+            """CREATE OR REPLACE TEMP TABLE table_document AS
+               SELECT item, row_number() OVER () AS item_number FROM (SELECT unnest(json_extract($text::JSON, $where)) AS item)""",
+            {"text": text, "where": where},
+        )
+    except (duckdb.Error, UnicodeDecodeError) as error:
+        raise SourceError(f"{file.origin}: is no JSON document with rows at {where}: {_first(error)}") from None
+    keys = [
+        str(r[0])
+        for r in connection.execute(
+            "SELECT DISTINCT unnest(json_keys(item)) AS k FROM table_document WHERE json_type(item) = 'OBJECT' ORDER BY k"
+        ).fetchall()
+    ]
+    if not keys:
+        raise SourceError(f"{file.origin}: holds no objects at {where}; set `array_path` to where the rows are")
+    fields = ", ".join(f"{_nulled(f'json_extract_string(item, {literal(_pointer(k))})', settings)} AS {identifier(k)}" for k in keys)
+
+    def numbered() -> str:
+        return f"""(SELECT {fields}, item_number AS "__ordinal", item::VARCHAR AS "__text", NULL::VARCHAR AS "__problem"
+                    FROM table_document)"""
+
+    return TableFile(f"(SELECT {fields} FROM table_document)", dict.fromkeys(keys, "VARCHAR"), numbered)
+
+
+def _described(connection: duckdb.DuckDBPyConnection, file: InputFile, query: str, wrong: str) -> dict[str, str]:
+    try:
+        return {str(r[0]): str(r[1]) for r in connection.execute(f"DESCRIBE {query}").fetchall()}
+    except duckdb.Error as error:
+        raise SourceError(f"{file.origin}: {wrong}: {_first(error)}; deliver it again") from None
+
+
+def _first(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
