@@ -1,7 +1,5 @@
 """One asset per analysis. An analysis looks back from the last closed day: a range run does not repeat it for every day."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from dagster import AssetExecutionContext, AssetsDefinition, DailyPartitionsDefinition, MaterializeResult, multi_asset

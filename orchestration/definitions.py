@@ -13,6 +13,7 @@ from dagster import AssetSelection, Definitions, define_asset_job
 from orchestration.analysis_assets import analysis_assets
 from orchestration.checks.asset_checks import all_checks
 from orchestration.derived_assets import sql_asset
+from orchestration.metadata import key_of
 from orchestration.partitions import daily
 from orchestration.raw_assets import RAW_TABLES, raw_assets
 from orchestration.resources import Platform
@@ -61,12 +62,13 @@ def build_defs(file: Path | None = None, *, resource_overrides: Mapping[str, Any
         *analysis_assets(partitions),
         *upkeep_assets(),
     ]
-    raw = AssetSelection.assets(*[name.split(".") for name in RAW_TABLES])
+    keys = [key_of(name) for name in RAW_TABLES]
+    raw, raw_checks = AssetSelection.assets(*keys), AssetSelection.checks_for_assets(*keys)
     upkeep = AssetSelection.groups(*UPKEEP)
     everything = AssetSelection.all() - upkeep
     jobs = [
         define_asset_job("ingest", raw, description="Read every source and check what landed"),
-        define_asset_job("derive", AssetSelection.checks_for_assets(raw) | (everything - raw), description="core, mart and models"),
+        define_asset_job("derive", raw_checks | (everything - raw), description="core, mart and models"),
         define_asset_job("daily", everything, description="Yesterday: sources, core, mart, models, publishing"),
         define_asset_job("publish", AssetSelection.groups("publish"), description="Build and swap in warehouse.duckdb"),
         define_asset_job("retention", AssetSelection.groups("retention"), description="Settle, archive, drop, tidy"),

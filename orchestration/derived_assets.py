@@ -1,19 +1,13 @@
 """One asset per SQL model: its dependencies are the tables that its query reads."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from dagster import AssetExecutionContext, AssetsDefinition, Backoff, DailyPartitionsDefinition, MaterializeResult, RetryPolicy, multi_asset
 
 from orchestration.deriving import derive
 from orchestration.metadata import derived_facts, spec_of
 from orchestration.partitions import ONE_RUN, days_of, window
 from orchestration.resources import Platform
+from transforms.model import Model
 from warehouse.contracts import CONTRACTS
-
-if TYPE_CHECKING:
-    from transforms.model import Model
 
 RETRY = RetryPolicy(max_retries=2, delay=2, backoff=Backoff.EXPONENTIAL)
 

@@ -85,10 +85,10 @@ def _read_source(
     allow_shrink: bool,
     progress: Progress,
 ) -> None:
-    from sources import units
+    import sources
 
     try:
-        for unit in units(name, settings.sources[name], config=settings, known=lake.known(name), window=window):
+        for unit in sources.units(name, settings.sources[name], config=settings, known=lake.known(name), window=window):
             progress(f"{name}: {unit.origin}")
             _land(lake, unit, result, run_id, allow_shrink)
     except LakebedError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dagster import BackfillPolicy, DailyPartitionsDefinition
@@ -25,7 +25,7 @@ def daily(start: date | None) -> DailyPartitionsDefinition:
 
 def today() -> date:
     """The UTC day."""
-    return datetime.now(timezone.utc).date()
+    return datetime.now(UTC).date()
 
 
 def window(context: AssetExecutionContext | AssetCheckExecutionContext) -> Slice:

@@ -1,20 +1,14 @@
 """The raw tables as one step: every source is read once and may fill several tables in one transaction."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from dagster import AssetExecutionContext, AssetsDefinition, DailyPartitionsDefinition, MaterializeResult, MetadataValue, multi_asset
 
-from orchestration.landing import read_sources
+from orchestration.landing import Ingest, read_sources
 from orchestration.metadata import key_of, markdown_table, spec_of, table_facts
 from orchestration.partitions import ONE_RUN, window
 from orchestration.resources import Platform
 from warehouse.contracts import CONTRACTS
-
-if TYPE_CHECKING:
-    from orchestration.landing import Ingest
 
 RAW_TABLES = tuple(name for name, c in CONTRACTS.items() if c.schema == "raw")
 

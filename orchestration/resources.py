@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster import ConfigurableResource
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from warehouse.settings import Settings, load
 
@@ -27,9 +27,9 @@ class Platform(ConfigurableResource):  # type: ignore[type-arg]
     scenario: inputs of the ROI model fixed to a what-if value."""
 
     config_file: str
-    allow_shrink: list[str] = []
+    allow_shrink: list[str] = Field(default_factory=list)
     force: bool = False
-    scenario: dict[str, float] = {}
+    scenario: dict[str, float] = Field(default_factory=dict)
     _validators: dict[str, Validator] = PrivateAttr(default_factory=dict)
 
     @cached_property

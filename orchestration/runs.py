@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psutil
@@ -52,5 +52,5 @@ def record_run(
     duration_s: float | None = None,
 ) -> None:
     """Append a status of a run to meta.runs."""
-    now = datetime.now(timezone.utc).replace(tzinfo=None)
+    now = datetime.now(UTC).replace(tzinfo=None)
     lake.append_log("meta.runs", [(run_id, job, status, partitions, error[:2000] if error else None, duration_s, now)])

@@ -1,7 +1,5 @@
 """When things run, in UTC."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 

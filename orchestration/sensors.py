@@ -1,7 +1,5 @@
 """What starts runs besides the clock: files in an inbox, and runs that failed."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -1,15 +1,10 @@
 """Assets that look after the platform: publishing, retention, the restore drill and the monthly report. They have no day of their own."""
 
-from __future__ import annotations
+from collections.abc import Sequence
 
-from typing import TYPE_CHECKING
-
-from dagster import AssetExecutionContext, AssetsDefinition, AssetKey, MaterializeResult, MetadataValue, asset
+from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, MaterializeResult, MetadataValue, asset
 
 from orchestration.resources import Platform
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 UPKEEP = ("publish", "retention", "drill", "report")
 PUBLISHED = [AssetKey(["mart", name]) for name in ("service_health_daily", "cost_by_service_daily", "capacity_plan", "roi")]

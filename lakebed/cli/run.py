@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,7 +63,7 @@ def window_of(first: str | None, last: str | None) -> Slice | None:
     """The half-open window of --from and --to, None when neither is given. Raises ConfigError for dates that are none."""
     if first is None and last is None:
         return None
-    end = _day(last, "--to") if last else datetime.now(timezone.utc).date()
+    end = _day(last, "--to") if last else datetime.now(UTC).date()
     start = _day(first, "--from") if first else end
     if start > end:
         raise ConfigError(f"--from {start} is after --to {end}")

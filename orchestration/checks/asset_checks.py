@@ -1,11 +1,8 @@
 """Asset checks from contracts: per table one that blocks and one that warns, each with Great Expectations' own results."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from datetime import date
-from typing import TYPE_CHECKING
 
 from dagster import (
     AssetCheckExecutionContext,
@@ -18,14 +15,12 @@ from dagster import (
     multi_asset_check,
 )
 
+from orchestration.checks.validation import Verdict, validate_days
 from orchestration.metadata import key_of, markdown_table
 from orchestration.partitions import clip, window
 from orchestration.resources import Platform
 from warehouse.contracts import CONTRACTS, Contract
 from warehouse.lake.state import NO_DAY
-
-if TYPE_CHECKING:
-    from orchestration.checks.validation import Verdict
 
 ERRORS, WARNINGS = "errors", "warnings"
 
@@ -40,8 +35,6 @@ def table_checks(contract: Contract) -> AssetChecksDefinition:
 
     @multi_asset_check(name=f"check__{contract.schema}__{contract.name}", specs=specs)
     def check(context: AssetCheckExecutionContext, platform: Platform) -> Iterator[AssetCheckResult]:
-        from orchestration.checks.validation import validate_days
-
         states = platform.lake.states(contract.full_name)
         days = [d for d, s in states.items() if s.state == "unchecked" or platform.force]
         chosen = clip(days, window(context)) if contract.has_day else [d for d in days if d == NO_DAY]

@@ -4,14 +4,20 @@ Exemplars are not kept. Start times of intervals are not kept either: resets sho
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sources.otlp.spool import HISTOGRAMS, POINTS, SERIES, Spool
 from sources.otlp.values import MAX_NS, RowError
-from sources.units import base_unit
+from sources.ucum import base_unit
 from warehouse.contracts.series import series_id
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 NO_RECORDED_VALUE = 1
 TEMPORALITY = {1: "delta", 2: "cumulative"}
@@ -71,6 +77,14 @@ class Histogram:
     negative: tuple[int, list[int]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Labels that all series of a scope have, and a short key that stands for them."""
+
+    labels: Mapping[str, str]
+    key: int
+
+
 def shared_labels(resource: Mapping[str, str], name: str, version: str, scope: Mapping[str, str]) -> dict[str, str]:
     """Labels that every series of a scope has: `resource.*`, `scope.*`, and the scope's name and version where it has them."""
     labels = {f"resource.{key}": value for key, value in resource.items()}
@@ -88,7 +102,17 @@ class MetricRows:
         self.points = Spool(folder, "points", POINTS)
         self.histograms = Spool(folder, "histograms", HISTOGRAMS)
         self._families: dict[Hashable, Family] = {}
+        self._shared: dict[Hashable, Shared] = {}
+        self._keys = itertools.count()
         self._defined: set[int] = set()
+
+    def shared(self, labels: Mapping[str, str]) -> Shared:
+        """The labels of a scope under a key of their own."""
+        pairs = tuple(labels.items())
+        found = self._shared.get(pairs)
+        if found is None:
+            found = self._shared[pairs] = Shared(labels, next(self._keys))
+        return found
 
     def family(self, key: Hashable, make: Callable[[], Metric]) -> Family:
         """The family of a metric under a key that names everything its points share; made when it is new."""
@@ -133,6 +157,10 @@ class MetricRows:
         """Samples of one family as columns; times in ns (checked), values in the source's unit."""
         scale = family.scale
         self.points.extend(ids, times, values if scale == 1.0 else [v * scale for v in values])
+
+    def add_arrays(self, ids: npt.NDArray[np.uint64], times: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> None:
+        """Samples as arrays; times in ns (checked), values in the series' unit."""
+        self.points.extend_arrays(ids, times, values)
 
     def add_summary(
         self,
@@ -182,6 +210,7 @@ class MetricRows:
         if len(self._defined) > CACHED_SERIES or len(self._families) > CACHED_SERIES:
             self._defined.clear()
             self._families.clear()
+            self._shared.clear()
 
 
 def times_in_range(times: Sequence[int]) -> bool:

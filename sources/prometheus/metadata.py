@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sources.http import HttpServer, ServerError
-from sources.units import base_unit
+from sources.ucum import base_unit
 from warehouse.errors import SourceError
 
 KINDS = {

@@ -15,7 +15,7 @@ from sources.table.events import label_map
 from sources.table.landing import counted, good, prepare, rejects
 from sources.table.mapping import Converted, Mapped, clean_labels, convert, time_format
 from sources.table.times import INTEGERS, TimeFormat
-from sources.units import base_unit
+from sources.ucum import base_unit
 from warehouse.errors import SourceError
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.unit import Part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sources.units import base_unit
+from sources.ucum import base_unit
 
 
 @pytest.mark.parametrize(
