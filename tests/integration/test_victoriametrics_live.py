@@ -36,8 +36,7 @@ def history(realdata: Path) -> backfill.Series:
 def server(
     program: Callable[[str, str], str], history: backfill.Series, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[servers.Server]:
-    with servers.victoria_metrics(program("victoria-metrics", "victoria-metrics"),
-    tmp_path_factory.mktemp("victoria")) as running:
+    with servers.victoria_metrics(program("victoria-metrics", "victoria-metrics"), tmp_path_factory.mktemp("victoria")) as running:
         for line in backfill.import_lines(history):
             httpx.post(f"{running.url}/api/v1/import", content=line).raise_for_status()
         special = b"special NaN 1380000000001\nspecial +Inf 1380000000002\nspecial 0.5 1380000000003\nspecial -Inf 1380000000004\n"
@@ -74,8 +73,7 @@ def test_windows_of_any_size_bring_the_same_content(server: servers.Server) -> N
     found = set()
     for seconds, limit in ((600, 5_000_000), (86_400, 5_000_000), (86_400, 1000)):
         settings = PrometheusSettings(
-            kind="prometheus", url=server.url, selectors=("opendc_cpu_usage",), window_seconds=seconds,
-            max_samples=limit
+            kind="prometheus", url=server.url, selectors=("opendc_cpu_usage",), window_seconds=seconds, max_samples=limit
         )
         day = Slice(date(2013, 8, 20), date(2013, 8, 21))
         (unit,) = units("live", settings, config=Settings(), known=Lake(), window=day)

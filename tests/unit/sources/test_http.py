@@ -212,6 +212,7 @@ def test_long_queries_are_posted(stub: Any) -> None:
         http.json("/x", {"query": "a" * 3000})
     (asked,) = stub.asked
     assert asked.handler.command == "POST"
+    assert asked.headers["Accept-Encoding"] == "identity"
     assert asked.params == {"query": "a" * 3000}
 
 
