@@ -82,3 +82,12 @@ def test_changes_have_the_conformed_service(db: Any) -> None:
     change = {"source": "git", "kind": "deploy", "time": at("2026-01-01 10:00")}
     db.fill("raw.changes", {**change, "change_id": "1", "service": "repo/api"}, {**change, "change_id": "2"})
     assert [r["service"] for r in db.run("frames.changes", DAY, END)] == ["api", "unknown"]
+
+
+def test_a_series_has_one_service_and_unit_the_latest(db: Any) -> None:
+    row = {"resource_id": "h/cpu", "resource_kind": "cpu", "used_mean": 1.0, "used_max": 1.0}
+    for service, day in (("new", "2026-01-03"), ("old", "2026-01-02")):
+        db.fill("core.resources", {**row, "service": service, "unit": service, "day": date.fromisoformat(day)})
+        db.fill("core.resource_usage_1h", {**row, "service": service, "team": service, "unit": service, "time": at(f"{day} 10:00")})
+    for frame in ("frames.trend_history", "frames.resource_usage"):
+        assert {(r["service"], r["unit"]) for r in db.run(frame, DAY, END)} == {("new", "new")}

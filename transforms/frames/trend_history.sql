@@ -3,7 +3,8 @@
 name: frames.trend_history
 description: >-
   One value a day of what trends are looked for in: latency, errors, requests, log errors and cost of services, use of
-  resources with a limit. Input of models.trend.trends (series_id, time, value), with what mart.trends says of a series.
+  resources with a limit. Input of models.trend.trends (series_id, time, value), with what mart.trends says of a series:
+  its latest service and unit.
 grain: [series_id, time]
 time_column: time
 inputs:
@@ -75,10 +76,15 @@ series AS (
 SELECT
     series_id,
     subject,
-    service,
+    last_value(service) OVER whole AS service,
     measure,
-    unit,
+    last_value(unit) OVER whole AS unit,
     day::TIMESTAMP AS time,
     value
 FROM series
+WHERE value IS NOT NULL
+WINDOW
+    whole AS (
+        PARTITION BY series_id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    )
 ORDER BY series_id, day
