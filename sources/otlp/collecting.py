@@ -60,7 +60,7 @@ class Collector:
         metrics = self.metrics
         for spool in (metrics.series, metrics.points, metrics.histograms, self.spans.spans, self.logs.logs):
             spool.close()
-        if metrics.series.rows:
+        if metrics.points.rows or metrics.histograms.rows:
             yield Part("raw.metric_series", _series(connection, metrics))
         for table, spool in (
             ("raw.metric_points", metrics.points),

@@ -5,7 +5,7 @@ reason, so one broken element never costs its neighbours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from sources.otlp.metrics import (
     Family,
     Histogram,
     Metric,
+    Shared,
     shared_labels,
     times_in_range,
 )
@@ -159,7 +160,7 @@ def _read_message(message: Any, collector: Collector) -> None:
         if found.get(key) is None:
             continue
         for resource, scope, records in _scopes(found[key], key, inner, record_key, table, collector):
-            shared = _shared(one, resource, scope)
+            shared = _shared(table, resource, scope, collector)
             for record in records:
                 try:
                     one(record, shared, collector)
@@ -167,21 +168,12 @@ def _read_message(message: Any, collector: Collector) -> None:
                     collector.reject(table, str(error), record)
 
 
-def _shared(one: Callable[..., None], resource: dict[str, str], scope: Json) -> Any:
+def _shared(table: str, resource: dict[str, str], scope: Json, collector: Collector) -> Any:
     name, version = text(scope.get("name")) or "", text(scope.get("version")) or ""
-    if one is _metric:
-        return _Shared(shared_labels(resource, name, version, attributes(scope.get("attributes"))))
+    if table == "raw.metric_points":
+        labels = shared_labels(resource, name, version, attributes(scope.get("attributes")))
+        return collector.metrics.shared(labels)
     return Scope(resource, name, version)
-
-
-class _Shared:
-    """Labels of all series of a scope, and the key that stands for them."""
-
-    __slots__ = ("key", "labels")
-
-    def __init__(self, labels: dict[str, str]) -> None:
-        self.labels = labels
-        self.key = tuple(labels.items())
 
 
 def _scopes(
@@ -220,7 +212,7 @@ def _scope(scoped: Any, record_key: str) -> tuple[Json, list[Any]]:
     return scope, items(found.get(record_key), record_key)
 
 
-def _metric(raw: Any, shared: _Shared, collector: Collector) -> None:
+def _metric(raw: Any, shared: Shared, collector: Collector) -> None:
     metric = camel(raw, "a metric")
     kind = next((name for name in DATA if metric.get(name) is not None), None)
     if kind is None:
@@ -248,7 +240,7 @@ def _metric(raw: Any, shared: _Shared, collector: Collector) -> None:
             collector.reject(table, str(error), raw_point)
 
 
-def _described(described: tuple[str, str | None, str | None, str, int, bool], labels: dict[str, str]) -> Metric:
+def _described(described: tuple[str, str | None, str | None, str, int, bool], labels: Mapping[str, str]) -> Metric:
     name, unit, description, kind, temporality, monotonic = described
     return Metric(
         name,
@@ -267,10 +259,10 @@ def _samples(points: list[Any], family: Family, collector: Collector) -> None:
     try:
         times = [int(p["timeUnixNano"]) for p in points]
         values = [float(p["asDouble"] if "asDouble" in p else p["asInt"]) for p in points]
-        flagged = any(p.get("flags") for p in points)
+        flags = [p.get("flags") for p in points]
         keys = [orjson.dumps(p.get("attributes")) for p in points]
         ids = [family.ids.get(key) for key in keys]
-        if not flagged and times_in_range(times):
+        if not any(flags) and times_in_range(times):
             if None in ids:
                 ids = [_series(family, k, p, collector) for k, p in zip(keys, points, strict=True)]
             collector.metrics.add_points(family, ids, times, values)  # type: ignore[arg-type]

@@ -15,10 +15,11 @@ from sources.otlp.metrics import (
     Family,
     Histogram,
     Metric,
+    Shared,
     shared_labels,
-    times_in_range,
 )
 from sources.otlp.records import Scope
+from sources.otlp.samples import Samples
 from sources.otlp.values import RowError, as_text, nanoseconds
 from sources.otlp.wire import Signal
 
@@ -81,17 +82,22 @@ def _one(add: Callable[..., None], record: Any, context: Any, collector: Collect
 
 
 def _read_metrics(found: Any, collector: Collector) -> None:
+    samples = Samples(collector.metrics, _point_attributes)
     for group in found.resource_metrics:
         resource = attributes(group.resource.attributes)
         for scoped in group.scope_metrics:
             scope = scoped.scope
             labels = shared_labels(resource, text(scope.name), text(scope.version), attributes(scope.attributes))
-            key = tuple(labels.items())
+            shared = collector.metrics.shared(labels)
             for metric in scoped.metrics:
-                _one(_metric, metric, (key, labels), collector, "raw.metric_points")
+                _one(_metric, metric, (shared, samples), collector, "raw.metric_points")
+    point = message("metrics.v1.NumberDataPoint")
+    for raw, family in samples.finish():
+        _one(_sample, point.FromString(raw), family, collector, "raw.metric_points")
 
 
-def _metric(metric: Any, shared: tuple[Any, dict[str, str]], collector: Collector) -> None:
+def _metric(metric: Any, context: tuple[Shared, Samples], collector: Collector) -> None:
+    shared, samples = context
     kind = metric.WhichOneof("data")
     if kind is None:
         raise RowError("the metric has neither gauge, sum, histogram, exponential_histogram nor summary")
@@ -100,43 +106,25 @@ def _metric(metric: Any, shared: tuple[Any, dict[str, str]], collector: Collecto
     monotonic = data.is_monotonic if kind == "sum" else None
     described = (metric.name, metric.unit, metric.description, kind, temporality, monotonic)
     family = collector.metrics.family(
-        (shared[0], described),
+        (shared.key, described),
         lambda: Metric(
             text(metric.name),
             text(metric.unit),
             text(metric.description),
             KINDS[kind],
-            shared[1],
+            shared.labels,
             temporality,
             monotonic,
             kind == "exponential_histogram",
         ),
     )
     if kind in ("gauge", "sum"):
-        _samples(data.data_points, family, collector)
+        samples.add(list(data.data_points), family)
         return
     table = "raw.metric_points" if kind == "summary" else "raw.metric_histograms"
     add = {"histogram": _explicit, "exponential_histogram": _exponential, "summary": _summary}[kind]
     for point in data.data_points:
         _one(add, point, family, collector, table)
-
-
-def _samples(points: Any, family: Family, collector: Collector) -> None:
-    """Samples by column; one by one when one of them is flagged, without a value, or of an impossible time."""
-    points = list(points)
-    times = [p.time_unix_nano for p in points]
-    values = [p.as_double or p.as_int for p in points]
-    if 0 in values or any(p.flags for p in points) or not times_in_range(times):
-        for point in points:
-            _one(_sample, point, family, collector, "raw.metric_points")
-        return
-    try:
-        ids = [family.ids.get(key) or _series(family, key, collector) for key in [tuple(p.attributes) for p in points]]
-    except RowError:
-        for point in points:
-            _one(_sample, point, family, collector, "raw.metric_points")
-        return
-    collector.metrics.add_points(family, ids, times, values)
 
 
 def _series(family: Family, key: tuple[bytes, ...], collector: Collector) -> int:

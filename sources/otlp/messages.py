@@ -1,7 +1,8 @@
-"""The protobuf messages of OTLP as this reader wants them: the published descriptors with three changes.
+"""The protobuf messages of OTLP as this reader wants them: the published descriptors with these changes.
 
 Texts are bytes (a broken character must not cost the whole message), attributes of metric points stay undecoded bytes (the same set
-comes again with every scrape, and is looked up instead of parsed), and exemplars are not read. The wire format is the same."""
+comes again with every scrape, and is looked up instead of parsed) and so do number points themselves (see samples), and exemplars are not
+read. The wire format is the same."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from functools import cache
 from typing import Any
 
 POINTS = ("NumberDataPoint", "HistogramDataPoint", "ExponentialHistogramDataPoint", "SummaryDataPoint")
+UNDECODED = {(name, "attributes") for name in POINTS} | {("Gauge", "data_points"), ("Sum", "data_points")}
 
 
 @cache
@@ -43,7 +45,7 @@ def _change(found: Any) -> None:
         _change(inner)
     kept = [f for f in found.field if not (found.name in POINTS and f.name == "exemplars")]
     for field in kept:
-        if field.type == field.TYPE_STRING or (found.name in POINTS and field.name == "attributes"):
+        if field.type == field.TYPE_STRING or (found.name, field.name) in UNDECODED:
             field.type = field.TYPE_BYTES
             field.ClearField("type_name")
     fields = list(kept)

@@ -17,6 +17,7 @@ from sources.otlp.values import (
     nanoseconds,
     optional_nanoseconds,
 )
+from sources.severity import WORDS
 
 Id = str | bytes | None
 Attributes = Mapping[str, str]
@@ -32,20 +33,7 @@ SEVERITIES = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 SEVERITY_NUMBERS = {"UNSPECIFIED": 0} | {
     f"{name}{step or ''}": index * 4 + max(step, 1) for index, name in enumerate(SEVERITIES) for step in (0, 2, 3, 4)
 }
-SEVERITY_TEXTS = {
-    **{name: name for name in SEVERITIES},
-    "VERBOSE": "DEBUG",
-    "INFORMATION": "INFO",
-    "INFORMATIONAL": "INFO",
-    "NOTICE": "INFO",
-    "WARNING": "WARN",
-    "ERR": "ERROR",
-    "SEVERE": "ERROR",
-    "CRITICAL": "FATAL",
-    "ALERT": "FATAL",
-    "EMERGENCY": "FATAL",
-    "PANIC": "FATAL",
-}
+SEVERITY_TEXTS = {word: level for level, words in WORDS.items() for word in words}
 
 
 class Scope:

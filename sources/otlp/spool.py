@@ -104,6 +104,8 @@ class Spool:
         self._path = folder / f"{name}.arrow"
         self._schema = schema
         self._columns: list[list[Any]] = [[] for _ in schema]
+        self._arrays: list[tuple[Any, ...]] = []
+        self._in_arrays = 0
         self._writer: Any = None
         self.rows = 0
 
@@ -120,17 +122,31 @@ class Spool:
             column.extend(values)
         self.rows += len(self._columns[0]) - before
 
+    def extend_arrays(self, *columns: Any) -> None:
+        """Several rows as arrays of equal length, in the order of the schema."""
+        self._arrays.append(columns)
+        self._in_arrays += len(columns[0])
+        self.rows += len(columns[0])
+
     def flush(self, *, at_least: int = 1) -> None:
         """Write what is held when it is at least so many rows."""
-        if len(self._columns[0]) < at_least:
-            return
-        arrays = [_array(values, field.type) for values, field in zip(self._columns, self._schema, strict=True)]
+        import numpy as np
+
+        if self._in_arrays >= at_least:
+            self._write([np.concatenate(chunks) for chunks in zip(*self._arrays, strict=True)])
+            self._arrays.clear()
+            self._in_arrays = 0
+        if len(self._columns[0]) >= at_least:
+            self._write(self._columns)
+            for column in self._columns:
+                column.clear()
+
+    def _write(self, columns: Sequence[Any]) -> None:
+        arrays = [_array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
         if self._writer is None:
             options = pa.ipc.IpcWriteOptions(compression="lz4")
             self._writer = pa.ipc.new_stream(str(self._path), self._schema, options=options)
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
-        for column in self._columns:
-            column.clear()
 
     def close(self) -> None:
         """Write the rest; nothing is appended after this."""
@@ -145,14 +161,14 @@ class Spool:
         return pa.ipc.open_stream(pa.OSFile(str(self._path)))
 
 
-def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
     """Times come as nanoseconds and are cut to microseconds; everything else as it is."""
     import numpy as np
 
     if kind == TIME:
-        return pa.array(np.array(values, dtype=np.int64) // 1000, type=kind)
-    if kind == pa.float64() and None not in values:
-        return pa.array(np.array(values, dtype=np.float64))
+        return pa.array(np.asarray(values, dtype=np.int64) // 1000, type=kind)
+    if kind == pa.float64() and isinstance(values, list) and None not in values:
+        values = np.array(values, dtype=np.float64)
     return pa.array(values, type=kind)
 
 

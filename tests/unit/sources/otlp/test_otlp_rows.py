@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,8 +128,9 @@ def test_an_exponential_histogram_keeps_its_unit(read_bytes: Read) -> None:
 
 def test_a_summary_becomes_quantiles_sum_and_count(read_bytes: Read) -> None:
     quantiles = [{"quantile": 0.5, "value": 20}, {"quantile": 1, "value": 50}]
-    point = {"timeUnixNano": NANO, "count": "5", "sum": 180, "quantileValues": quantiles}
+    point = {"timeUnixNano": NANO, "count": "5", "sum": 180, "quantileValues": quantiles, "attributes": [attribute("route", "/a")]}
     found = read_bytes(metric_line({"name": "lat", "unit": "ms", "summary": {"dataPoints": [point]}}))
+    assert {s["labels"]["route"] for s in found.of("metric_series")} == {"/a"}
     names = {s["series_id"]: (s["metric_name"], s["labels"].get("quantile"), s["kind"], s["unit"]) for s in found.of("metric_series")}
     assert {names[p["series_id"]]: p["value"] for p in found.of("metric_points")} == {
         ("lat", "0.5", "summary", "s"): 0.02,
@@ -324,3 +326,85 @@ def test_a_broken_character_in_protobuf_costs_only_itself(read_bytes: Read) -> N
     record.body.string_value = "caXXe"
     damaged = message.SerializeToString().replace(b"XX", b"\xff\x00")
     assert read_bytes(damaged, "x.pb").one("logs")["body"] == "ca\ufffd\x00e"
+
+
+def number_message(*groups: list[Any]) -> Any:
+    """A message that gives one metric several times, each time with a group of points."""
+    from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
+
+    message = MetricsData()
+    scope = message.resource_metrics.add().scope_metrics.add()
+    for points in groups:
+        scope.metrics.add(name="n", unit="ms").sum.data_points.extend(points)
+    return message
+
+
+def point(value: float | int | None, *, time: int = NANO, attributes: dict[str, str] | None = None, **fields: Any) -> Any:
+    from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
+
+    found = NumberDataPoint(time_unix_nano=time, **fields)
+    if value is not None:
+        setattr(found, "as_int" if isinstance(value, int) else "as_double", value)
+    for key, label in (attributes or {}).items():
+        found.attributes.add(key=key).value.string_value = label
+    return found
+
+
+def test_protobuf_points_of_every_layout(read_bytes: Read) -> None:
+    """With and without start, exemplars and flags, doubles and integers: in one metric, in any order."""
+    exemplar = [{"time_unix_nano": NANO, "as_double": 1.0, "trace_id": bytes(16)}]
+    points = [
+        point(1000.0, start_time_unix_nano=1),
+        point(2000),
+        point(3000.0, exemplars=exemplar),
+        point(4000, attributes={"a": "b"}, exemplars=exemplar, start_time_unix_nano=1),
+        point(5000, attributes={"a": "b"}),
+        point(6000, flags=2),
+        point(2**53 + 1, attributes={"a": "c"}),
+        point(-0.0, attributes={"a": "d"}),
+        point(float("nan"), attributes={"a": "d"}),
+        point(None),
+        point(None, start_time_unix_nano=1, attributes={"k": "", "a": "b"}),  # attributes exactly where a value would be
+        point(7, flags=1),
+        point(7, flags=1, attributes={"a": "b"}),
+        point(8, time=0),
+        point(9, time=2**64 - 1),
+    ]
+    short = [p for p in points if p.ByteSize() < 27]
+    long = [p for p in points if p.ByteSize() >= 27]
+    for groups in ([points], [points[::-1]], [[p] for p in points], [[p] for p in points[::-1]], [long, short], [short, long[::-1]]):
+        found = read_bytes(number_message(*groups).SerializeToString(), "x.pb")
+        labels = {s["series_id"]: s["labels"].get("a") for s in found.of("metric_series")}
+        assert sorted((str(labels[p["series_id"]]), repr(p["value"])) for p in found.of("metric_points")) == [
+            ("None", "1.0"),
+            ("None", "2.0"),
+            ("None", "3.0"),
+            ("None", "6.0"),
+            ("b", "4.0"),
+            ("b", "5.0"),
+            ("c", repr(2.0**53 * 0.001)),
+            ("d", "-0.0"),
+            ("d", "nan"),
+        ]
+        assert sorted(found.reasons()) == [
+            "no recorded value",
+            "no recorded value",
+            "time is beyond the range of timestamps: 18446744073709551615",
+            "time is missing",
+            "value is missing",
+            "value is missing",
+        ]
+        assert {p["time"] for p in found.of("metric_points")} == {TIME}
+
+
+def test_attributes_are_remembered_and_what_differs_from_point_to_point_is_not(tmp_path: Path) -> None:
+    from sources.otlp.metrics import Family, Metric, MetricRows
+    from sources.otlp.samples import Samples
+
+    family = Family(Metric("n", None, None, "gauge", {}), 1.0)
+    samples = Samples(MetricRows(tmp_path, "telemetry"), lambda _: {})
+    plain = point(1.0, attributes={"a": "b"}).SerializeToString()
+    exemplar = point(None, time=0, exemplars=[{"time_unix_nano": 5}]).SerializeToString()
+    samples.add([plain, plain, plain + exemplar], family)
+    assert len(family.ids) == 1
+    assert samples.finish() == [(plain + exemplar, family)]
