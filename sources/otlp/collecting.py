@@ -58,7 +58,8 @@ class Collector:
     def parts(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Part]:
         """Everything collected, a part per table that has rows, rejects after rows."""
         metrics = self.metrics
-        for spool in (metrics.series, metrics.points, metrics.histograms, self.spans.spans, self.logs.logs):
+        everything = (metrics.series, metrics.points, metrics.histograms, self.spans.spans, self.logs.logs)
+        for spool in everything:
             spool.close()
         if metrics.points.rows or metrics.histograms.rows:
             yield Part("raw.metric_series", _series(connection, metrics))
@@ -70,6 +71,8 @@ class Collector:
         ):
             if spool.rows:
                 yield Part(table, spool.reader())
+        if not any(spool.rows for spool in everything) and not self._rejects.tables:
+            yield Part(NO_SIGNAL, self.logs.logs.reader())  # a file of nothing is a batch of no rows, and known from then on
         for table, spool in self._rejects.tables.items():
             spool.close()
             yield Part(table, spool.reader(), rejects=True)

@@ -28,9 +28,10 @@ class Found:
     rejects: dict[str, list[Row]] = field(default_factory=dict)
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """(rows, rejects) per table, series left out."""
+        """(rows, rejects) per table that has any, series left out."""
         tables = sorted({*self.rows, *self.rejects} - {"raw.metric_series"})
-        return {t: (len(self.rows.get(t, [])), len(self.rejects.get(t, []))) for t in tables}
+        found = {t: (len(self.rows.get(t, [])), len(self.rejects.get(t, []))) for t in tables}
+        return {t: pair for t, pair in found.items() if any(pair)}
 
     def of(self, table: str) -> list[Row]:
         """Rows of a table, sorted by their text."""
