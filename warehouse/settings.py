@@ -219,6 +219,9 @@ class LogTextSettings(FileSourceSettings):
     time_zone: str = "UTC"
     encoding: str = "utf-8"
     max_line_bytes: int = Field(default=1 * 2**20, ge=1024)
+    multiline_start: str | None = Field(
+        default=None, description="Regular expression of an entry's first line; lines that do not fit belong to the entry before"
+    )
     attributes: dict[str, str] = {}
 
 

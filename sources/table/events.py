@@ -10,7 +10,7 @@ from sources.files import InputFile
 from sources.severity import severity_number_sql, severity_sql
 from sources.table.landing import good, prepare, rejects
 from sources.table.mapping import Converted, Mapped, clean_labels, convert, nanoseconds, time_format
-from sources.table.times import TimeFormat
+from sources.times import TimeFormat
 from warehouse.contracts import Contract
 from warehouse.errors import SourceError
 from warehouse.lake.connection import identifier, literal

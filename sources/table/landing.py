@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
+from sources.rejects import KEPT_CHARS, reject_reader
 from sources.table.mapping import Mapped
-from sources.table.rejects import KEPT_CHARS, reject_reader
 from warehouse.errors import SourceError
 from warehouse.lake.connection import literal
 from warehouse.lake.unit import Part

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import duckdb
 
 from sources.table.reading import TableFile
-from sources.table.times import INTEGERS, TimeFormat, detect
+from sources.times import INTEGERS, TimeFormat, detect
 from warehouse.errors import SourceError
 from warehouse.lake.connection import identifier, literal
 from warehouse.settings import TableSettings

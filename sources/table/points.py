@@ -14,7 +14,7 @@ import duckdb
 from sources.table.events import label_map
 from sources.table.landing import counted, good, prepare, rejects
 from sources.table.mapping import Converted, Mapped, clean_labels, convert, time_format
-from sources.table.times import INTEGERS, TimeFormat
+from sources.times import INTEGERS, TimeFormat
 from sources.ucum import base_unit
 from warehouse.errors import SourceError
 from warehouse.lake.connection import identifier, literal

@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 
 from sources.files import InputFile
 from sources.lines import numbered_lines
+from sources.rejects import KEPT_CHARS
 from warehouse.errors import SourceError
-from warehouse.lake.unit import REJECT_SCHEMA
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-KEPT_CHARS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,27 +110,3 @@ def register_lines(connection: duckdb.DuckDBPyConnection, file: InputFile, path:
     lines = numbered_lines(lambda: path.open("rb"), first_line=file.first_line, max_line_bytes=max_line_bytes)
     connection.register("table_lines", lines)
     return "table_lines"
-
-
-def reject_reader(rows: Iterator[tuple[str, int | None, str]], origin: str) -> pa.RecordBatchReader:
-    """(reason, line, record) as an Arrow reader of REJECT_SCHEMA, in batches."""
-    import pyarrow as pa
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        held: list[tuple[str, int | None, str]] = []
-        for row in rows:
-            held.append(row)
-            if len(held) >= 1000:
-                yield _batch(held, origin)
-                held = []
-        if held:
-            yield _batch(held, origin)
-
-    return pa.RecordBatchReader.from_batches(REJECT_SCHEMA, batches())
-
-
-def _batch(rows: list[tuple[str, int | None, str]], origin: str) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    columns = [[r[0] for r in rows], [origin] * len(rows), [r[1] for r in rows], [r[2] for r in rows]]
-    return pa.RecordBatch.from_pydict(dict(zip(REJECT_SCHEMA.names, columns, strict=True)), schema=REJECT_SCHEMA)
