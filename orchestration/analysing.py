@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestration.history import History, epoch_ends
 from transforms.model import load_frames
+from warehouse.contracts import CONTRACTS
 from warehouse.lake import Slice
 from warehouse.lake.pending import pending_days
 
@@ -64,7 +65,9 @@ def analyse(
 
 
 def _days_to_analyse(lake: Lake, analysis: Analysis, window: Slice, today: date) -> Iterable[date]:
-    days = {d for table in inputs_of(analysis) if not table.startswith("meta.") for d in lake.usable_days(table)}
+    """The last days of stretches of data; raw days that are still to be derived belong to their stretch."""
+    tables = (*inputs_of(analysis), *(name for name, c in CONTRACTS.items() if c.schema == "raw"))
+    days = {d for table in tables if not table.startswith("meta.") for d in lake.states(table)}
     return [d for d in epoch_ends(days, before=today) if window.start <= d < window.end]
 
 

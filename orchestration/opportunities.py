@@ -31,9 +31,11 @@ COLUMNS = (
 
 
 def opportunities(history: History) -> pl.DataFrame:
-    """All opportunities as seen from the end of the history, in the columns of mart.cost_opportunities (without day)."""
+    """Idleness is judged by hourly means (one burst is no use), sizes by hourly peaks (a mean hides them).
+
+    Returns all opportunities as seen from the end of the history, in the columns of mart.cost_opportunities (without day)."""
     limits = history.frame("resource_limits").filter(pl.col("capacity").is_not_null())
-    usage = history.frame("resource_usage").select("resource_id", "time", pl.col("used_max").alias("used"))
+    usage = history.frame("resource_usage").join(limits.select("resource_id"), on="resource_id", how="semi")
     frames = [*_resources(limits, usage), _commitments(history), _sudden_costs(history)]
     shaped = [_shape(frame) for frame in frames]
     return pl.concat(shaped, how="vertical_relaxed")
@@ -48,10 +50,13 @@ def _resources(limits: pl.DataFrame, usage: pl.DataFrame) -> list[pl.DataFrame]:
     about = limits.select(
         "resource_id", "resource_kind", "service", "team", "unit", "billing_currency", pl.col("capacity").alias("allocated")
     )
-    known = usage.join(limits.select("resource_id"), on="resource_id", how="semi")
-    unused = idle(known, allocations, policy=None).filter((pl.col("status") == "ok") & pl.col("is_idle"))
-    sizes = rightsize(known, allocations, policy=POLICY).filter(pl.col("status") == "ok")
-    changed = sizes.filter(pl.col("recommended") != pl.col("allocated")).join(unused.select("resource_id"), on="resource_id", how="anti")
+    means = usage.select("resource_id", "time", pl.col("used_mean").alias("used"))
+    peaks = usage.select("resource_id", "time", pl.col("used_max").alias("used"))
+    unused = idle(means, allocations, policy=None).filter((pl.col("status") == "ok") & pl.col("is_idle"))
+    sizes = rightsize(peaks, allocations, policy=POLICY).filter(pl.col("status") == "ok")
+    machine = pl.col("resource_id").str.replace(r"/[^/]*$", "").alias("machine")
+    switched_off = unused.select(machine).unique()
+    changed = sizes.filter(pl.col("recommended") != pl.col("allocated")).with_columns(machine).join(switched_off, on="machine", how="anti")
     idle_rows = unused.join(about, on="resource_id", how="left").with_columns(
         pl.lit("idle").alias("kind"),
         pl.lit("idle").alias("policy"),
