@@ -408,3 +408,18 @@ def test_attributes_are_remembered_and_what_differs_from_point_to_point_is_not(t
     samples.add([plain, plain, plain + exemplar], family)
     assert len(family.ids) == 1
     assert samples.finish() == [(plain + exemplar, family)]
+
+
+def test_a_time_that_no_day_of_the_lake_holds_is_not_seen(read_bytes: Read) -> None:
+    """The row itself is left to the contract's row rule."""
+    points = [{"timeUnixNano": time, "asInt": 1} for time in (NANO, 2**63 - 1)]
+    found = read_bytes(metric_line({"name": "n", "gauge": {"dataPoints": points}}))
+    assert len(found.of("metric_points")) == 2
+    assert found.one("metric_series")["last_seen"] == TIME
+
+
+def test_a_series_that_was_forgotten_still_appears_once(read_bytes: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.otlp.metrics.CACHED_SERIES", 0)
+    line = metric_line({"name": "n", "gauge": {"dataPoints": [{"timeUnixNano": NANO, "asInt": 1}]}})
+    found = read_bytes(b"\n".join([line] * 3))
+    assert (len(found.of("metric_series")), len(found.of("metric_points"))) == (1, 3)
