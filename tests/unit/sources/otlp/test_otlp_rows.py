@@ -13,7 +13,7 @@ import pytest
 from warehouse.contracts.series import series_id
 
 NANO = 1_700_000_000_123_456_789
-TIME = dt.datetime(2023, 11, 14, 22, 13, 20, 123456)  # noqa: DTZ001 - times are naive UTC throughout
+TIME = dt.datetime(2023, 11, 14, 22, 13, 20, 123456)
 Read = Callable[..., Any]
 
 
