@@ -1,0 +1,137 @@
+"""Keeping the lake small and clean: the log files that every commit adds are merged, old snapshots and what only they need go, and so do
+the files of writers that died. Ways in which maintenance changes the rows of a table's day are in `rewriting`.
+
+Nothing that is younger than a day is touched: a reader may still need it, a writer may be about to register it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import duckdb
+
+from warehouse.contracts import CONTRACTS
+from warehouse.contracts.ddl import quarantine_name
+from warehouse.errors import LakeError
+from warehouse.lake.connection import literal
+from warehouse.lake.lake import Lake
+from warehouse.lake.partitions import partition
+from warehouse.lake.state import NO_DAY
+
+GRACE = timedelta(hours=24)
+MERGE_FROM_FILES = 8
+PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 524288"
+
+
+@dataclass(slots=True)
+class Tidied:
+    """What was tidied: logs merged, snapshots expired, files removed because no snapshot needs them, and orphans of dead writers."""
+
+    merged_logs: int = 0
+    expired_snapshots: int = 0
+    removed_files: int = 0
+    removed_orphans: int = 0
+
+
+def tidy(lake: Lake) -> Tidied:
+    """Merge the small files of logs and quarantine; expire snapshots and remove unneeded files and orphans, all over 24 h old.
+
+    Raises LakeError when the archive lies under the data path, where its files would look like orphans."""
+    refuse_shared_folder(lake)
+    tidied = Tidied()
+    for storage_name in log_tables():
+        tidied.merged_logs += merge_files(lake, storage_name)
+    with lake.catalog.lock(("maintenance",)):
+        lake.step("maintenance")
+        tidied.expired_snapshots = _expire_snapshots(lake.connection)
+        tidied.removed_files = _remove_unneeded(lake.connection)
+        tidied.removed_orphans = _remove_orphans(lake.connection)
+    return tidied
+
+
+def log_tables() -> list[str]:
+    """Where the rows of the platform's logs and of quarantine are stored: tables that every commit appends a small file to."""
+    logs = [c.storage_name for c in CONTRACTS.values() if c.shape == "log"]
+    return logs + [quarantine_name(c) for c in CONTRACTS.values() if c.schema != "meta"]
+
+
+def merge_files(lake: Lake, storage_name: str) -> bool:
+    """Write the files of a table without days as one, when there are many; False when there is nothing to gain or a writer came between."""
+    before = partition(lake.connection, storage_name, NO_DAY)
+    if len(before.files) < MERGE_FROM_FILES:
+        return False
+    path = f"{lake.folder(storage_name)}/merged_{uuid4()}.parquet"
+    lake.connection.execute(f"COPY (FROM {storage_name}) TO {literal(path)} ({PARQUET})")
+    merged = False
+    try:
+        with lake.catalog.lock((storage_name, "maintenance")):
+            merged = _swap_files(lake, storage_name, before.files, path)
+    finally:
+        if not merged and "://" not in path:
+            Path(path).unlink(missing_ok=True)
+    return merged
+
+
+def _swap_files(lake: Lake, storage_name: str, files: tuple[int, ...], path: str) -> bool:
+    connection = lake.connection
+    connection.execute("BEGIN")
+    try:
+        now = partition(connection, storage_name, NO_DAY)
+        if now.files != files or now.deletes:
+            connection.execute("ROLLBACK")
+            return False
+        connection.execute(f"DELETE FROM {storage_name}")
+        lake.register(storage_name, [path], hive=False)
+        row = connection.execute(f"SELECT count(*) FROM {storage_name}").fetchone()
+        if row is None or row[0] != now.row_count:
+            raise LakeError(f"merging {storage_name} gave {row} rows instead of {now.row_count}; nothing was changed")
+        connection.execute("CALL lake.set_commit_message('lakebed', ?)", [f"merge {storage_name}"])
+        connection.execute("COMMIT")
+    except duckdb.TransactionException:
+        return False
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    return True
+
+
+def refuse_shared_folder(lake: Lake) -> None:
+    """The orphan clean-up takes every Parquet file under the data path: nothing else may keep its files there."""
+    archive = lake.settings.resolve(lake.settings.archive.path).rstrip("/") + "/"
+    if archive.startswith(lake.catalog.data_path) or lake.catalog.data_path.startswith(archive):
+        raise LakeError(
+            f"archive.path {archive} and lake.path {lake.catalog.data_path} lie within each other; give the archive a folder of its own"
+        )
+
+
+def _expire_snapshots(connection: duckdb.DuckDBPyConnection) -> int:
+    """Snapshots are named, because DuckLake compares times in a SQLite catalog as text: `older_than` an hour took ones of this minute."""
+    rows = connection.execute(
+        """SELECT snapshot_id FROM __ducklake_metadata_lake.ducklake_snapshot
+           WHERE CAST(snapshot_time AS TIMESTAMPTZ) < now() - ?
+             AND snapshot_id < (SELECT max(snapshot_id) FROM __ducklake_metadata_lake.ducklake_snapshot)""",
+        [GRACE],
+    ).fetchall()
+    if rows:
+        connection.execute("CALL ducklake_expire_snapshots('lake', versions => ?)", [[r[0] for r in rows]])
+    return len(rows)
+
+
+def _remove_unneeded(connection: duckdb.DuckDBPyConnection) -> int:
+    """Remove files that expired snapshots alone needed, from the second midnight after. Compared as text or as times, that is the same."""
+    row = connection.execute("SELECT date_trunc('day', now() - ?) - INTERVAL 1 MICROSECOND", [GRACE]).fetchone()
+    return _removed(connection, "ducklake_cleanup_old_files", row[0] if row else None)
+
+
+def _remove_orphans(connection: duckdb.DuckDBPyConnection) -> int:
+    """Remove Parquet files under the data path that no snapshot knows; their age is the file system's."""
+    row = connection.execute("SELECT now() - ?", [GRACE]).fetchone()
+    return _removed(connection, "ducklake_delete_orphaned_files", row[0] if row else None)
+
+
+def _removed(connection: duckdb.DuckDBPyConnection, procedure: str, older_than: datetime | None) -> int:
+    if older_than is None:
+        return 0
+    return len(connection.execute(f"CALL {procedure}('lake', older_than => ?)", [older_than]).fetchall())
