@@ -11,18 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
+from lakebed.cli.sizes import bytes_of
+
 BESIDE_BYTES = 2**30
 GRACE_S = 5.0
 FAILED = 1
-
-
-def bytes_of(size: str) -> int:
-    """`4GiB` as bytes."""
-    match = re.fullmatch(r"([\d.]+)(\w+)", size)
-    if match is None or match.group(2) not in UNITS:
-        raise ValueError(f"{size!r} is no size; write 4GiB")
-    return int(float(match.group(1)) * UNITS[match.group(2)])
 
 
 @contextmanager
