@@ -20,7 +20,7 @@ from orchestration.resources import Platform
 from orchestration.runs import PROCESS_TAG, bury_dead_runs, process_mark, record_run
 from transforms.model import load_models
 from warehouse.contracts import CONTRACTS
-from warehouse.errors import ConfigError
+from warehouse.errors import ConfigError, LakebedError
 from warehouse.lake import Slice
 from warehouse.lake.pending import pending_days
 from warehouse.lake.state import NO_DAY, USABLE
@@ -92,6 +92,36 @@ def run(config: Path, request: Request, *, progress: Progress = lambda _message:
     return outcome
 
 
+def upkeep(config: Path, jobs: Iterable[str], *, progress: Progress = lambda _message: None) -> dict[str, str]:
+    """Run jobs that have no day (retention, restore_drill, publish) in this process; the headline of each asset, by asset name.
+
+    Raises LakebedError with the first errors when a job fails."""
+    platform = Platform(config_file=str(config.absolute()))
+    outcome = Outcome()
+    headlines: dict[str, str] = {}
+    resources.listeners.append(progress)
+    try:
+        with open_instance(platform.settings) as instance:
+            for job in jobs:
+                result = _execute(instance, config, platform, job, None, outcome, progress)
+                headlines |= _headlines(result)
+    finally:
+        resources.listeners.remove(progress)
+    if outcome.errors:
+        raise LakebedError("; ".join(outcome.errors))
+    return headlines
+
+
+def _headlines(result: ExecuteInProcessResult) -> dict[str, str]:
+    """Asset name -> its metadata entry `summary`."""
+    found = {}
+    for event in result.get_asset_materialization_events():
+        materialization = event.asset_materialization
+        if materialization is not None and "summary" in materialization.metadata:
+            found["/".join(materialization.asset_key.path)] = str(materialization.metadata["summary"].value)
+    return found
+
+
 def dirty_days(lake: Lake, *, force_within: Slice | None = None) -> set[date]:
     """Days that have work to do: written but not checked, or derived from inputs that have changed since."""
     dirty: set[date] = set()
@@ -131,7 +161,7 @@ def _derive(instance: DagsterInstance, config: Path, platform: Platform, request
 
 def _execute(
     instance: DagsterInstance, config: Path, platform: Platform, job: str, days: Slice | None, outcome: Outcome, progress: Progress
-) -> None:
+) -> ExecuteInProcessResult:
     """Run one job over a range in this process; a failure is noted and does not raise."""
     progress(job)
     started = time.monotonic()
@@ -142,6 +172,7 @@ def _execute(
     outcome.errors += errors
     status = "success" if result.success else "failure"
     record_run(platform.lake, result.run_id, job, status, partitions=str(days or ""), error="; ".join(errors) or None, duration_s=seconds)
+    return result
 
 
 def _in_process(definitions: Definitions, instance: DagsterInstance, job: str, days: Slice | None) -> ExecuteInProcessResult:

@@ -1,0 +1,137 @@
+"""`lakebed demo`: the simulated company through the whole platform, findings beside the injected truth."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lakebed.cli.console import errors, out, print_json, progress, table
+from lakebed.cli.reports import write_report
+from lakebed.cli.truth import Finding, compare
+from warehouse.errors import ConfigError, LakebedError
+from warehouse.settings import load
+
+if TYPE_CHECKING:
+    from orchestration.execute import Outcome
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo_command)
+
+
+def demo_command(
+    folder: Annotated[Path, typer.Argument(help="Folder for the demo; a former demo there is replaced.")] = Path("lakebed-demo"),
+    seed: Annotated[int, typer.Option(help="Another seed is another company history.")] = 0,
+    scale: Annotated[float, typer.Option(min=0.01, max=20.0, help="Size of the company's telemetry; 1 is 2 million samples.")] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison with the truth as JSON.")] = False,
+) -> None:
+    """Send a simulated company through the whole platform, and compare what is found with what was hidden.
+
+    Generates 90 days of telemetry, incidents and bills as real systems write them, runs sources, checks, transforms, models, retention
+    and archive, publishes warehouse.duckdb and writes the executive report. Then, and only then, it opens the truth."""
+    from lakebed.demo import generate
+
+    started = time.monotonic()
+    _prepare(folder)
+    with progress("demo") as report:
+        generate(folder, seed=seed, scale=scale, progress=lambda what, share: report(f"generating {what} ({share:.0%})"))
+        config = folder / "lakebed.toml"
+        outcome = _platform(config, report)
+        kept = _upkeep(config, report)
+        report("report")
+        written = write_report(load(config), "executive", folder / "reports", ["html", "md", "csv", "parquet"])
+    findings = _findings(config, folder / "truth.json")
+    seconds = time.monotonic() - started
+    if as_json:
+        print_json(
+            {
+                "seconds": round(seconds, 1),
+                "loaded": outcome.rows,
+                "blocked": [f"{t} {d}" for t, d in outcome.blocked],
+                "findings": [asdict(f) for f in findings],
+                "upkeep": kept,
+                "report": [str(p) for p in written],
+                "warehouse": str(folder / "warehouse.duckdb"),
+            }
+        )
+        return
+    _tell(config, folder, outcome, findings, kept, written, seconds)
+
+
+def _prepare(folder: Path) -> None:
+    """A fresh folder; refuses to empty one that is not a demo's."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / "inputs").is_dir() or not (folder / "lakebed.toml").is_file():
+            raise ConfigError(f"{folder} holds something that is not a demo; name an empty folder: lakebed demo FOLDER")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _platform(config: Path, report: Callable[[str], None]) -> Outcome:
+    from orchestration.execute import Request, run
+
+    outcome = run(config, Request(), progress=report)
+    problems = [*outcome.errors, *(f"{name}: {why}" for name, why in outcome.unreadable.items())]
+    if problems:
+        raise LakebedError("the demo's run failed: " + "; ".join(problems))
+    return outcome
+
+
+def _upkeep(config: Path, report: Callable[[str], None]) -> dict[str, str]:
+    """Retention, archive and a restore drill, as the nightly and weekly schedules do them."""
+    from orchestration.execute import upkeep
+
+    return upkeep(config, ("retention", "restore_drill"), progress=report)
+
+
+def _findings(config: Path, truth: Path) -> list[Finding]:
+    """Only now is the truth opened."""
+    from lakebed.demo import read_truth
+    from transforms.model import macros
+    from warehouse.lake.query import open_read_only, query
+
+    settings = load(config)
+    connection = open_read_only(settings, macros())
+    try:
+        return compare(lambda sql: query(settings, sql, connection=connection), read_truth(truth))
+    finally:
+        connection.close()
+
+
+def _tell(
+    config: Path, folder: Path, outcome: Outcome, findings: list[Finding], kept: dict[str, str], written: list[Path], seconds: float
+) -> None:
+    table("Loaded", ["table", "rows"], [(name, rows) for name, rows in outcome.rows.items() if rows])
+    checks = _check_counts(config)
+    out.print(
+        f"Checks: {checks[0]:,} passed, {checks[1]:,} warned, {checks[2]:,} failed; {len(outcome.blocked)} day(s) blocked", highlight=False
+    )
+    table(
+        "Found, beside the truth",
+        ["question", "found", "truth", ""],
+        [(f.question, f.found, f.truth, "yes" if f.good else "NO") for f in findings],
+    )
+    table("Upkeep", ["what", "result"], list(kept.items()))
+    page = next((p for p in written if p.suffix == ".html"), written[0])
+    out.print(f"Report:    {page}", highlight=False, soft_wrap=True)
+    out.print(f"Warehouse: {folder / 'warehouse.duckdb'}", highlight=False, soft_wrap=True)
+    out.print(f"UI:        lakebed ui --config {config}    (or: make dev)", highlight=False, soft_wrap=True)
+    out.print(f"SQL:       lakebed sql --config {config} 'FROM mart.capacity_plan'", highlight=False, soft_wrap=True)
+    errors.print(f"done in {seconds:.0f} s", highlight=False)
+
+
+def _check_counts(config: Path) -> tuple[int, int, int]:
+    """Expectations that passed, warned and failed, each counted per table and day."""
+    from warehouse.lake.query import query
+
+    sql = """SELECT count(*) FILTER (success) AS passed, count(*) FILTER (NOT success AND severity = 'warn') AS warned,
+             count(*) FILTER (NOT success AND severity = 'error') AS failed FROM meta.check_results"""
+    row = query(load(config), sql).to_pylist()[0]
+    return row["passed"], row["warned"], row["failed"]
