@@ -127,7 +127,7 @@ def _missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
     schemas = {r[0] for r in connection.execute("SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'lake'").fetchall()}
     statements = [f"CREATE SCHEMA {s}" for s in SCHEMAS if s not in schemas]
     for contract in CONTRACTS.values():
-        changes = _table_changes(contract.storage_name, contract.columns, present, contract.has_day)
+        changes = _table_changes(contract.storage_name, contract.columns, present, contract.has_day and contract.shape != "log")
         statements += changes
         if contract.storage_name != contract.full_name and (changes or contract.full_name not in present):
             statements.append(create_view(contract))
