@@ -22,7 +22,7 @@ from warehouse.lake.identity import batch_id
 from warehouse.lake.unit import Former, Known, Part, Unit
 from warehouse.settings import Settings
 
-__all__ = ["FileInputs", "InputFile", "Opener", "file_units", "is_line_file"]
+__all__ = ["FileInputs", "InputFile", "Opener", "file_units", "identified", "is_line_file", "listed", "refused"]
 
 LINE_SUFFIXES = (".jsonl", ".ndjson", ".log", ".txt", ".csv", ".tsv")
 
@@ -77,14 +77,26 @@ def file_units(
     (a log) whose former rows stay, and one that begins with what another file of the source brought (it was renamed)
     is read on from there.
     Raises SourceError for a pattern or inbox that does not exist."""
-    listed = list(_listed(settings, config))
-    formers = {f.origin: known.former(f.origin) for f in listed}
-    for file in listed:
+    found = list(listed(settings, config))
+    formers = {f.origin: known.former(f.origin) for f in found}
+    for file in found:
         yield from _unit(name, file, opener, known, formers, growing(file.name), rotates, settings.settle_seconds)
-    yield from _refused(name, settings, config)
+    yield from refused(name, settings, config)
 
 
-def _listed(settings: FileInputs, config: Settings) -> Iterator[InputFile]:
+def identified(file: InputFile) -> InputFile | None:
+    """A listed file with its compression and the digest of all its bytes; None when it changed while it was hashed."""
+    file = replace(file, compression=compression_of(file.location, _head(file)))
+    found = _marks(file, [file.size]).get(file.size)
+    if found is None or not (file.is_object or _settled(file)):
+        return None
+    return replace(file, digest=found.digest)
+
+
+def listed(settings: FileInputs, config: Settings) -> Iterator[InputFile]:
+    """The files that a source has, nothing of them read: those of its paths, then those of its inbox.
+
+    Raises SourceError for a pattern or inbox that does not exist."""
     seen: set[str] = set()
     for pattern in settings.paths:
         for file in _matching(config.resolve_input(pattern), config):
@@ -213,7 +225,7 @@ def _settled(file: InputFile) -> bool:
     return (found.st_size, found.st_mtime_ns) == (file.size, file.mtime_ns)
 
 
-def _refused(name: str, settings: FileInputs, config: Settings) -> Iterator[Unit]:
+def refused(name: str, settings: FileInputs, config: Settings) -> Iterator[Unit]:
     """Deliveries that must not be read, as units that fail when opened: rejected like any bad file."""
     if not settings.inbox:
         return
