@@ -199,6 +199,7 @@ RESOURCES = Contract(
     time_column="day",
     sort_key=("resource_id",),
     may_be_empty=True,
+    row_rules=(in_slice(),),
     tags=("capacity", "costs"),
 )
 

@@ -83,6 +83,7 @@ TRENDS = Contract(
     time_column="day",
     sort_key=("series_id",),
     may_be_empty=True,
+    row_rules=(in_slice(),),
     owner="sre",
     tags=("trends",),
 )
@@ -111,6 +112,7 @@ CHANGE_POINTS = Contract(
     time_column="day",
     sort_key=("series_id", "time"),
     may_be_empty=True,
+    row_rules=(in_slice(),),
     owner="sre",
     tags=("trends",),
 )
@@ -134,6 +136,7 @@ ANOMALIES = Contract(
     time_column="day",
     sort_key=("series_id", "time"),
     may_be_empty=True,
+    row_rules=(in_slice(),),
     owner="sre",
     tags=("anomalies",),
 )
@@ -158,6 +161,7 @@ CAPACITY_FORECASTS = Contract(
     time_column="day",
     sort_key=("resource_id", "time"),
     may_be_empty=True,
+    row_rules=(in_slice(),),
     expectations=(
         Expectation(
             "interval_ordered",
@@ -200,6 +204,7 @@ CAPACITY_PLAN = Contract(
     time_column="day",
     sort_key=("resource_id",),
     may_be_empty=True,
+    row_rules=(in_slice(),),
     owner="sre",
     tags=("capacity",),
 )
@@ -255,6 +260,7 @@ COST_OPPORTUNITIES = Contract(
     time_column="day",
     sort_key=("opportunity_id",),
     may_be_empty=True,
+    row_rules=(in_slice(),),
     owner="finops",
     tags=("costs",),
 )
@@ -279,6 +285,7 @@ INCIDENT_METRICS_MONTHLY = Contract(
     time_column="day",
     sort_key=("month", "service"),
     may_be_empty=True,
+    row_rules=(in_slice(),),
     owner="sre",
     tags=("incidents",),
 )
@@ -304,6 +311,7 @@ ROI = Contract(
     time_column="day",
     sort_key=("item",),
     may_be_empty=True,
+    row_rules=(in_slice(),),
     owner="finance",
     tags=("roi",),
 )

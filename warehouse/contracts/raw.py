@@ -325,6 +325,7 @@ INCIDENTS = Contract(
     dirties=("opened_time", "resolved_time"),
     may_be_empty=True,
     row_rules=(
+        in_slice(),
         RowRule("incident_id_present", "incident_id <> ''", "the incident has an id"),
         RowRule("status_known", "status IN ('triggered', 'acknowledged', 'resolved')", "the status is one of the three"),
         RowRule(
@@ -359,6 +360,7 @@ CHANGES = Contract(
     sort_key=("time", "change_id"),
     may_be_empty=True,
     row_rules=(
+        in_slice(),
         RowRule("change_id_present", "change_id <> ''", "the change has an id"),
         RowRule(
             "kind_known",
@@ -380,6 +382,7 @@ def _focus_rules() -> tuple[RowRule, ...]:
         for column, values in ENUMERATIONS.items()
     )
     return (
+        in_slice(),
         RowRule(
             "currency_iso_4217",
             f"BillingCurrency IN ({', '.join(repr(c) for c in ISO_4217)})",

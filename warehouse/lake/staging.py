@@ -81,7 +81,9 @@ def stage(
     try:
         columns = connection.execute(f"DESCRIBE {query}", dict(parameters or {})).fetchall()
         select = _typed(target, query, {str(c[0]): str(c[1]) for c in columns})
-        written = _copy(connection, select, target.folder, target.contract, parameters)
+        if target.contract.time_column == "day":
+            return _stage_days(connection, target, select, parameters)
+        written = _copy(connection, _without_bad_days(target, select), target.folder, target.contract, parameters)
     except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.BinderException) as error:
         raise ContractError(f"{target.origin}: rows do not fit {target.contract.full_name}: {error}") from error
     staged = Staged(target.contract, rows_read=sum(f.rows for f in written))
@@ -90,9 +92,28 @@ def stage(
     if not target.contract.has_day:
         staged.files, bad = _split_bad(connection, target, staged.files)
     if bad:
-        staged.rejects = _quarantine_rows(connection, target, bad)
+        day = f"TRY_CAST({identifier(target.contract.time_column)} AS DATE)" if target.contract.time_column else "NULL::DATE"
+        staged.rejects = _quarantine_rows(
+            connection, target, f"SELECT {_all_but_day(target.contract)}, {day} AS day FROM {read_files(bad, hive=False)}"
+        )
         staged.rows_quarantined = sum(f.rows for f in bad)
         discard(bad)
+    _settle_duplicates(connection, target, staged)
+    return staged
+
+
+def _stage_days(connection: duckdb.DuckDBPyConnection, target: Target, select: str, parameters: Mapping[str, object] | None) -> Staged:
+    """Tables whose only time is the day: files by day do not hold it, so a bad row's day would be lost. They are small, and held once."""
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE staging_days AS {select}", dict(parameters or {}))
+    valid = _valid(target.contract, target.slice)
+    staged = Staged(target.contract)
+    staged.files = _copy(connection, f"FROM staging_days WHERE {valid}", target.folder, target.contract, None)
+    rejects = _quarantine_rows(connection, target, f"SELECT * FROM staging_days WHERE NOT ({valid})")
+    staged.rows_quarantined = sum(f.rows for f in rejects)
+    staged.rejects = [f for f in rejects if f.rows]
+    discard([f for f in rejects if not f.rows])
+    connection.execute("DROP TABLE staging_days")
+    staged.rows_read = staged.rows + staged.rows_quarantined
     _settle_duplicates(connection, target, staged)
     return staged
 
@@ -137,7 +158,7 @@ def _input(connection: duckdb.DuckDBPyConnection, rows: Rows | str) -> str:
 
 
 def _typed(target: Target, query: str, given: Mapping[str, str]) -> str:
-    """The SELECT that adds source, batch id and day, casts to the contract's types and takes the day from rows that break a rule."""
+    """The SELECT that adds source, batch id and day, and casts to the contract's types."""
     contract = target.contract
     extra = set(given) - set(contract.column_names)
     if extra:
@@ -154,12 +175,19 @@ def _typed(target: Target, query: str, given: Mapping[str, str]) -> str:
         name = identifier(column.name)
         value = fixed.get(column.name) or (name if column.name in given else "NULL")
         casts.append(f"CAST({value} AS {column.type}) AS {name}")
-    inner = f"SELECT {', '.join(casts)} FROM ({query})"
-    if not contract.has_day:
-        return inner
-    valid = _valid(contract, target.slice)
-    others = ", ".join(identifier(n) for n in contract.column_names if n != "day")
-    return f"SELECT {others}, CASE WHEN {valid} THEN day END AS day FROM ({inner})"
+    return f"SELECT {', '.join(casts)} FROM ({query})"
+
+
+def _without_bad_days(target: Target, select: str) -> str:
+    """Takes the day from rows that break a rule, so that the COPY sets them apart."""
+    if not target.contract.has_day:
+        return select
+    valid = _valid(target.contract, target.slice)
+    return f"SELECT {_all_but_day(target.contract)}, CASE WHEN {valid} THEN day END AS day FROM ({select})"
+
+
+def _all_but_day(contract: Contract) -> str:
+    return ", ".join(identifier(n) for n in contract.column_names if n != "day")
 
 
 def _conditions(contract: Contract, days: Slice) -> list[tuple[str, str]]:
@@ -237,14 +265,11 @@ def _split_bad(connection: duckdb.DuckDBPyConnection, target: Target, files: lis
     return good, rest
 
 
-def _quarantine_rows(connection: duckdb.DuckDBPyConnection, target: Target, bad: Sequence[StagedFile]) -> list[StagedFile]:
+def _quarantine_rows(connection: duckdb.DuckDBPyConnection, target: Target, rows: str) -> list[StagedFile]:
+    """Write rows that break a rule, with the name of the first one that they break, as quarantine files."""
     whens = " ".join(
         f"WHEN NOT coalesce({condition}, FALSE) THEN {literal(name)}" for name, condition in _conditions(target.contract, target.slice)
     )
-    contract = target.contract
-    own = ", ".join(identifier(n) for n in contract.column_names if n != "day")
-    day = f"TRY_CAST({identifier(contract.time_column)} AS DATE)" if contract.time_column else "NULL::DATE"
-    rows = f"SELECT {own}, {day} AS day FROM {read_files(bad, hive=False)}"
     select = f"""SELECT {literal(target.source)} AS source, {literal(target.batch_id)} AS batch_id,
         CASE {whens} ELSE 'unknown' END AS reason, {literal(target.origin)} AS file, NULL::BIGINT AS line,
         left(CAST(to_json(r) AS VARCHAR), {MAX_RECORD}) AS record, r.day AS day, now()::TIMESTAMP AS quarantined_at FROM ({rows}) AS r"""
