@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import duckdb
@@ -18,11 +17,11 @@ from warehouse.errors import LakeError
 from warehouse.lake.connection import literal
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import partition
+from warehouse.lake.rewriting import SETTLED_PARQUET, forget, replace_files
 from warehouse.lake.state import NO_DAY
 
 GRACE = timedelta(hours=24)
 MERGE_FROM_FILES = 8
-PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 524288"
 
 
 @dataclass(slots=True)
@@ -63,38 +62,14 @@ def merge_files(lake: Lake, storage_name: str) -> bool:
     if len(before.files) < MERGE_FROM_FILES:
         return False
     path = f"{lake.folder(storage_name)}/merged_{uuid4()}.parquet"
-    lake.connection.execute(f"COPY (FROM {storage_name}) TO {literal(path)} ({PARQUET})")
+    lake.connection.execute(f"COPY (FROM {storage_name}) TO {literal(path)} ({SETTLED_PARQUET})")
     merged = False
     try:
-        with lake.catalog.lock((storage_name, "maintenance")):
-            merged = _swap_files(lake, storage_name, before.files, path)
+        merged = replace_files(lake, before, path, before.row_count, f"merge {storage_name}")
     finally:
-        if not merged and "://" not in path:
-            Path(path).unlink(missing_ok=True)
+        if not merged:
+            forget(path)
     return merged
-
-
-def _swap_files(lake: Lake, storage_name: str, files: tuple[int, ...], path: str) -> bool:
-    connection = lake.connection
-    connection.execute("BEGIN")
-    try:
-        now = partition(connection, storage_name, NO_DAY)
-        if now.files != files or now.deletes:
-            connection.execute("ROLLBACK")
-            return False
-        connection.execute(f"DELETE FROM {storage_name}")
-        lake.register(storage_name, [path], hive=False)
-        row = connection.execute(f"SELECT count(*) FROM {storage_name}").fetchone()
-        if row is None or row[0] != now.row_count:
-            raise LakeError(f"merging {storage_name} gave {row} rows instead of {now.row_count}; nothing was changed")
-        connection.execute("CALL lake.set_commit_message('lakebed', ?)", [f"merge {storage_name}"])
-        connection.execute("COMMIT")
-    except duckdb.TransactionException:
-        return False
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    return True
 
 
 def refuse_shared_folder(lake: Lake) -> None:

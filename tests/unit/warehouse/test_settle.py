@@ -1,0 +1,151 @@
+"""Settling: one sorted file per day, the same rows bit for bit, never twice, and never over a writer's head."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from datetime import date
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.lakes import DAY, POINT, at, day_slice, files_on_disk, open_lake, points_unit, reader, stored
+from warehouse.errors import LakeError
+from warehouse.lake import rewriting
+from warehouse.lake.digest import Digest, quick_digest, rows_digest
+from warehouse.lake.lake import Lake
+from warehouse.lake.partitions import partition
+from warehouse.lake.rewriting import rewrite
+from warehouse.tiers.settle import settle, unsettled
+
+TODAY = date(2026, 3, 20)
+POINTS = "store.raw_metric_points"
+STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
+
+
+def land_scattered(lake: Lake) -> None:
+    """Three files of one day, out of order, and a day beside it."""
+    for i in (2, 0, 1):
+        lake.land(points_unit(f"b{i}", [(n, at(f"2026-03-01 1{i}:0{n}"), float(i)) for n in (2, 1)]))
+    lake.land(points_unit("next", [(1, at("2026-03-02 10:00"), 1.0)]))
+    pass_all(lake)
+
+
+def pass_all(lake: Lake) -> None:
+    """Every day's checks pass."""
+    for table in ("raw.metric_points", "raw.metric_series"):
+        lake.set_states(table, dict.fromkeys(lake.states(table), ("passed", None)))
+
+
+def test_a_settled_day_is_one_sorted_file_with_the_same_rows(lake: Lake) -> None:
+    land_scattered(lake)
+    before, version = stored(lake), lake.states("raw.metric_points")[DAY].version
+    result = settle(lake, today=TODAY)
+    assert (result.days, result.rows, result.files_before) == (2, 7, 4)
+    assert stored(lake) == before
+    assert lake.states("raw.metric_points")[DAY].version == version
+    assert lake.states("raw.metric_points")[DAY].state == "passed"
+    (path,) = files_on_disk(lake, "store/raw_metric_points/day=2026-03-01/settled_*.parquet")
+    times = pq.ParquetFile(path).read(columns=["series_id", "time"]).to_pylist()
+    assert times == sorted(times, key=lambda r: (r["series_id"], r["time"]))
+    assert len(partition(lake.connection, POINTS, DAY).files) == 1
+
+
+def test_settling_again_does_nothing(lake: Lake) -> None:
+    land_scattered(lake)
+    settle(lake, today=TODAY)
+    files = files_on_disk(lake)
+    assert settle(lake, today=TODAY).days == 0
+    assert rewrite(lake, "raw.metric_points", DAY) is None
+    assert files_on_disk(lake) == files
+
+
+def test_only_passed_days_past_the_hot_window_are_settled(lake: Lake) -> None:
+    land_scattered(lake)
+    assert unsettled(lake, today=date(2026, 3, 4), tables=["raw.metric_points"]) == [("raw.metric_points", DAY)]
+    lake.set_states("raw.metric_points", {DAY: ("blocked", "test")})
+    assert unsettled(lake, today=date(2026, 3, 4), tables=["raw.metric_points"]) == []
+
+
+def test_a_limit_says_what_is_left(lake: Lake) -> None:
+    land_scattered(lake)
+    result = settle(lake, today=TODAY, limit=1)
+    assert (result.days, result.left) == (1, 1)
+    assert unsettled(lake, today=TODAY) == [("raw.metric_points", DAY)]
+
+
+def test_late_rows_make_a_day_unsettled_again(lake: Lake) -> None:
+    land_scattered(lake)
+    settle(lake, today=TODAY)
+    lake.land(points_unit("late", [(1, at("2026-03-01 09:00"), 9.0)]))
+    pass_all(lake)
+    assert settle(lake, today=TODAY).days == 1
+    assert len(stored(lake)) == 8
+
+
+def test_stale_markers_and_negative_zero_keep_their_bits(lake: Lake) -> None:
+    """Dictionaries of the usual Parquet settings make all NaN one and 0.0 of -0.0; the file is then written without them."""
+    values = [float("nan"), STALE, -0.0, 0.0] * 8
+    path = f"{lake.folder(POINTS)}/day={DAY}/part_plain.parquet"
+    lake.land(points_unit("b1", [(9, at("2026-03-01 00:00"), 1.0)]))
+    table = reader(POINT, [(n, at("2026-03-01 10:00"), v) for n, v in enumerate(values)]).read_all()
+    for name in ("source", "batch_id"):
+        table = table.append_column(name, [["s"] * len(table)])
+    pq.write_table(table, path, use_dictionary=False)
+    lake.register(POINTS, [path], hive=True)
+    assert rewrite(lake, "raw.metric_points", DAY) is not None
+    rows = lake.query("SELECT value FROM raw.metric_points WHERE series_id < 32 AND time > '2026-03-01 01:00' ORDER BY series_id")
+    assert [struct.pack("<d", v) for v in rows["value"].to_pylist()] == [struct.pack("<d", v) for v in values]
+
+
+def test_a_writer_that_comes_between_wins(lake: Lake) -> None:
+    land_scattered(lake)
+    files = files_on_disk(lake)
+
+    def late(name: str) -> None:
+        if name == "settled":
+            with open_lake(lake.settings.root) as other:
+                other.land(points_unit("late", [(5, at("2026-03-01 05:00"), 5.0)]))
+
+    lake.step = late
+    assert rewrite(lake, "raw.metric_points", DAY) is None
+    assert len(stored(lake)) == 8
+    assert not any("settled_" in f.name for f in files_on_disk(lake) - files)
+
+
+def test_a_file_that_differs_is_never_registered(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    land_scattered(lake)
+    before, files = stored(lake), files_on_disk(lake)
+    monkeypatch.setattr(rewriting, "quick_digest", _never_equal())
+    with pytest.raises(LakeError, match="does not hold the 6 rows"):
+        rewrite(lake, "raw.metric_points", DAY)
+    assert stored(lake) == before
+    assert files_on_disk(lake) == files
+
+
+def _never_equal() -> Callable[..., Digest]:
+    calls: list[int] = []
+
+    def digest(*_arguments: object) -> Digest:
+        calls.append(1)
+        return Digest(6, len(calls), 0)
+
+    return digest
+
+
+def test_a_settled_day_can_be_replaced(lake: Lake) -> None:
+    land_scattered(lake)
+    settle(lake, today=TODAY)
+    lake.land(points_unit("again", [(n, at(f"2026-03-01 12:0{n}"), 4.0) for n in range(4)], slice=day_slice()))
+    assert len(stored(lake)) == 5
+
+
+def test_digests_add_up_and_see_bits(lake: Lake) -> None:
+    rows = [(n, at("2026-03-01 10:00"), float(n)) for n in range(10)]
+    for digest in (quick_digest, rows_digest):
+        whole = digest(lake.connection, reader(POINT, rows))
+        assert whole == digest(lake.connection, reader(POINT, rows[6:])) + digest(lake.connection, reader(POINT, rows[:6]))
+        assert whole != digest(lake.connection, reader(POINT, [*rows[:9], rows[8]]))
+        signed = digest(lake.connection, reader(POINT, [(1, at("2026-03-01"), -0.0)]))
+        assert signed != digest(lake.connection, reader(POINT, [(1, at("2026-03-01"), 0.0)]))
+        assert Digest.of(whole.rows, whole.hex) == whole
