@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from sources.rejects import KEPT_CHARS, reject_reader
+from sources.rejects import KEPT_CHARS
 from sources.table.mapping import Mapped
+from sources.table.rejects import DAMAGES, integers, join_lines
 from warehouse.errors import SourceError
 from warehouse.lake.connection import literal
 from warehouse.lake.unit import Part
@@ -42,22 +43,20 @@ def rejects(
     numbered_rows: query with the `r_` columns and `__ordinal`, `__text`, `__problem`, `__json`; by default all rows of the mapping.
     Raises SourceError when the second pass does not find the rows that the first one left out."""
     failed = counted(connection)
-    damages = mapped.table.damage()
-    if not failed and not damages:
-        return
+    damaged = mapped.table.damage()
+    selects = []
     if failed:
         _explain(connection, mapped, numbered_rows or mapped.select(numbered=True), reasons, failed)
-
-    def records() -> Iterator[tuple[str, int | None, str]]:
-        for damage in damages:
-            yield damage.reason, damage.line, damage.record
-        if failed:
-            found = connection.execute('SELECT "__ordinal", reason, record FROM table_rejects ORDER BY "__ordinal"').fetchall()
-            lines = mapped.table.locate([int(row[0]) for row in found])
-            for (_, reason, record), line in zip(found, lines, strict=True):
-                yield str(reason), line, str(record)
-
-    yield Part(table, reject_reader(iter(list(records())), mapped.file), rejects=True)
+        ordinals = integers(connection, 'SELECT DISTINCT "__ordinal" AS n FROM table_rejects ORDER BY n')
+        join_lines(connection, "table_rejects", "__ordinal", ordinals, mapped.table.locate(ordinals))
+        selects.append("SELECT reason, line, record FROM table_rejects")
+    if damaged:
+        selects.append(f"SELECT reason, line, record FROM {DAMAGES}")
+    if selects:
+        rows = connection.sql(
+            f"SELECT reason, {literal(mapped.file)} AS file, line, record FROM ({' UNION ALL '.join(selects)}) ORDER BY line"
+        )
+        yield Part(table, rows, rejects=True)
 
 
 def _explain(connection: duckdb.DuckDBPyConnection, mapped: Mapped, rows: str, reasons: Sequence[tuple[str, str]], failed: int) -> None:
@@ -65,7 +64,7 @@ def _explain(connection: duckdb.DuckDBPyConnection, mapped: Mapped, rows: str, r
     empty = """WHEN "__empty" THEN 'empty_record'""" if mapped.table.empty_is_damage else ""
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE table_rejects AS SELECT * FROM (
-            SELECT "__ordinal", CASE WHEN "__problem" IS NOT NULL THEN "__problem" {empty} {whens} END AS reason,
+            SELECT "__ordinal", 0::BIGINT AS line, CASE WHEN "__problem" IS NOT NULL THEN "__problem" {empty} {whens} END AS reason,
                    left(coalesce("__text", "__json"), {KEPT_CHARS}) AS record FROM ({rows})) WHERE reason IS NOT NULL"""
     )
     row = connection.execute("SELECT count(*) FROM table_rejects").fetchone()

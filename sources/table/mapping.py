@@ -41,7 +41,10 @@ class Mapped:
     def select(self, *, numbered: bool = False) -> str:
         """A query whose columns are `r_NAME` of each expression; `numbered` adds ordinal, text and problem."""
         fields = ", ".join(f"{e} AS {identifier('r_' + n)}" for n, e in self.expressions.items())
-        extra = ', "__ordinal", "__text", "__problem", to_json(t)::VARCHAR AS "__json"' if numbered else ""
+        extra = ""
+        if numbered:
+            record = ", ".join(f"{literal(c)}: t.{identifier(c)}" for c in self.table.types)
+            extra = f', "__ordinal", "__text", "__problem", to_json({{{record}}})::VARCHAR AS "__json"'
         base = self.table.numbered() if numbered else self.table.source
         empty = ""
         if self.table.empty_is_damage:

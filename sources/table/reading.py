@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+import numpy as np
 
 from sources.files import InputFile
-from sources.table.rejects import Damage, csv_damage, csv_lines, no_damage, register_lines
+from sources.table.rejects import IntArray, csv_damage, csv_lines, damaged_offsets, no_damage, register_lines
 from warehouse.errors import SourceError
 from warehouse.lake.connection import identifier, literal
 from warehouse.settings import TableSettings
@@ -28,15 +29,15 @@ class TableFile:
     """A file as a relation.
 
     source: FROM item with the file's columns. numbered: gives a slower FROM item of the same rows with `"__ordinal"` (ascending),
-    `"__text"` and `"__problem"`. types: DuckDB type per column. damage: after all rows were read, the records that were none.
+    `"__text"` and `"__problem"`. types: DuckDB type per column. damage: after all rows were read, fills `table_damages`.
     names: the file's names of columns to those in SQL, where letter case alone may not tell two apart.
     locate: lines of ordinals. empty_is_damage: a row without any value may be a record that could not be read."""
 
     source: str
     types: dict[str, str]
     numbered: Callable[[], str]
-    damage: Callable[[], list[Damage]] = no_damage
-    locate: Callable[[list[int]], list[int]] = list
+    damage: Callable[[], bool] = no_damage
+    locate: Callable[[IntArray], IntArray] = lambda ordinals: ordinals
     empty_is_damage: bool = False
     names: dict[str, str] = field(default_factory=dict)
 
@@ -75,11 +76,12 @@ def _csv(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, set
         f"""quote = '"', escape = '"', nullstr = [{nulls}], store_rejects = true, rejects_limit = 0)"""
     )
 
-    def damage() -> list[Damage]:
+    def damage() -> bool:
         return csv_damage(connection, file, path)
 
-    def locate(ordinals: list[int]) -> list[int]:
-        return csv_lines(path, ordinals, skip=skip, first_line=file.first_line, damaged={d.offset for d in damage()})
+    def locate(ordinals: IntArray) -> IntArray:
+        damaged = damaged_offsets(connection) if damage() else ()
+        return np.array(csv_lines(path, ordinals, skip=skip, first_line=file.first_line, damaged=damaged), np.int64)
 
     def numbered() -> str:
         connection.execute("SET preserve_insertion_order = true")
@@ -188,11 +190,14 @@ def _document(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path
             f"{file.origin}: a JSON document of over {MAX_DOCUMENT_BYTES >> 20} MiB cannot be read in parts; write it as NDJSON"
         )
     where = settings.array_path or "$[*]"
+    rows = "json_extract($text::JSON, $where)"
+    if "*" not in where:
+        rows = f"CASE json_type({rows}) WHEN 'ARRAY' THEN from_json({rows}, '[\"JSON\"]') ELSE [{rows}] END"
     try:
         text = path.read_text(encoding="utf-8-sig")
         connection.execute(
-            """CREATE OR REPLACE TEMP TABLE table_document AS
-               SELECT item, row_number() OVER () AS item_number FROM (SELECT unnest(json_extract($text::JSON, $where)) AS item)""",
+            f"""CREATE OR REPLACE TEMP TABLE table_document AS
+                SELECT item, row_number() OVER () AS item_number FROM (SELECT unnest({rows}) AS item)""",
             {"text": text, "where": where},
         )
     except (duckdb.Error, UnicodeDecodeError) as error:

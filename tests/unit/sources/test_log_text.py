@@ -17,7 +17,7 @@ from warehouse.lake.connection import scratch
 from warehouse.lake.unit import Former, Slice
 from warehouse.settings import LogTextSettings, Settings
 
-DAY = Slice(datetime(2024, 1, 1).date(), datetime(2024, 1, 2).date())  # noqa: DTZ001 - a day has no zone
+DAY = Slice(datetime(2024, 1, 1).date(), datetime(2024, 1, 2).date())
 WRITTEN = 1_700_000_000
 
 
@@ -204,11 +204,11 @@ def test_what_follows_in_a_growing_file_has_the_time_before_it(tmp_path: Path) -
 
 
 def test_many_chunks_join_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sources.lines.CHUNK", 50)
-    lines = "".join(f"2024-01-01 00:00:{n % 60:02d},000 INFO entry {n}\n\tmore of {n}\n" for n in range(50))
+    monkeypatch.setattr("sources.lines.CHUNK", 100)
+    lines = "".join(f"2024-01-01 00:00:{n % 60:02d},000 INFO entry {n}\n\tmore of {n}\n" for n in range(12))
     put(tmp_path, gzip.compress(lines.encode()), "a.log.gz")
     rows, _ = load(tmp_path, pattern="log4j")
-    assert [r["body"] for r in rows] == [f"entry {n}\n\tmore of {n}" for n in range(50)]
+    assert [r["body"] for r in rows] == [f"entry {n}\n\tmore of {n}" for n in range(12)]
 
 
 def test_an_empty_file_is_a_batch_of_nothing_and_a_cut_one_an_error(tmp_path: Path) -> None:

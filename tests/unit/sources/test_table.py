@@ -24,7 +24,7 @@ from warehouse.lake.connection import scratch
 from warehouse.lake.unit import Former, Slice
 from warehouse.settings import Settings, TableSettings
 
-DAY = Slice(datetime(2024, 1, 1).date(), datetime(2024, 1, 2).date())  # noqa: DTZ001 - a day has no zone
+DAY = Slice(datetime(2024, 1, 1).date(), datetime(2024, 1, 2).date())
 LONG = {"table": "raw.metric_points", "columns": {"time": "ts", "value": "v", "metric_name": "m"}, "labels": {"host": "h"}}
 LOGS = {"table": "raw.logs", "columns": {"time": "ts", "body": "msg", "severity_text": "level", "service": "svc"}}
 

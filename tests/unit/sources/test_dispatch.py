@@ -1,0 +1,76 @@
+"""Groups: several inputs under one source, each with its own account of a file."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sources import KINDS, units
+from warehouse.errors import ConfigError
+from warehouse.lake.unit import Former, Slice, Unit
+from warehouse.settings import AnySource, GroupSettings, Settings, parse
+
+DAY = Slice(datetime(2024, 1, 1).date(), datetime(2024, 1, 2).date())
+TABLE = {"kind": "table", "path": "a.csv", "columns": {"time": "t", "body": "b"}, "table": "raw.logs"}
+LOG = {"kind": "log_text", "path": "a.csv", "pattern": "json"}
+
+
+class Memory:
+    """A lake that remembers units."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Unit] = {}
+
+    def has(self, batch_id: str) -> bool:
+        return any(u.batch_id == batch_id for u in self.seen.values())
+
+    def former(self, origin: str) -> Former | None:
+        unit = self.seen.get(origin)
+        return Former((unit.batch_id,), unit.offset, unit.digest) if unit else None
+
+    def watermark(self, table: str) -> datetime | None:
+        return None
+
+
+def run(folder: Path, known: Memory, *inputs: dict[str, Any]) -> list[Unit]:
+    (folder / "a.csv").write_text("t,b\n2024-01-01,x\n")
+    os.utime(folder / "a.csv", (time.time() - 3600,) * 2)
+    group = GroupSettings.model_validate({"kind": "group", "inputs": inputs})
+    found = list(units("s", group, config=Settings(root=folder), known=known, window=DAY))
+    known.seen.update({u.origin: u for u in found})
+    return found
+
+
+def test_two_inputs_of_one_file_need_names(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sources\.s: two inputs read a\.csv; give one of them a `name`"):
+        run(tmp_path, Memory(), TABLE, LOG)
+
+
+def test_named_inputs_keep_their_own_accounts(tmp_path: Path) -> None:
+    known = Memory()
+    first = run(tmp_path, known, {**TABLE, "name": "rows"}, LOG)
+    assert [u.origin for u in first] == ["a.csv#rows", "a.csv"]
+    assert len({u.batch_id for u in first}) == 2
+    assert run(tmp_path, known, {**TABLE, "name": "rows"}, LOG) == []
+
+
+def test_disabled_inputs_are_not_read(tmp_path: Path) -> None:
+    assert [u.origin for u in run(tmp_path, Memory(), {**TABLE, "enabled": False}, LOG)] == ["a.csv"]
+
+
+def test_a_group_in_a_file_is_checked_to_the_key(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"sources\.s\.group\.inputs\.0\.table\.filename_patern: unknown key; did you mean filename_pattern\?"
+    ):
+        parse({"sources": {"s": {"kind": "group", "inputs": [{**TABLE, "filename_patern": "x"}]}}}, tmp_path / "lakebed.toml")
+
+
+def test_every_kind_of_the_configuration_has_a_reader() -> None:
+    union = AnySource.__origin__  # type: ignore[attr-defined]
+    kinds = {cls.model_fields["kind"].annotation.__args__[0] for cls in union.__args__}
+    assert kinds == {*KINDS, "group"}
