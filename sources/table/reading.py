@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 
 from sources.files import InputFile
-from sources.table.rejects import IntArray, csv_damage, csv_lines, damaged_offsets, no_damage, register_lines
+from sources.table.rejects import IntArray, csv_damage, csv_lines, damaged_lines, no_damage, register_lines
 from warehouse.errors import SourceError
 from warehouse.lake.connection import identifier, literal
 from warehouse.settings import TableSettings
@@ -80,7 +80,7 @@ def _csv(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, set
         return csv_damage(connection, file, path)
 
     def locate(ordinals: IntArray) -> IntArray:
-        damaged = damaged_offsets(connection) if damage() else ()
+        damaged = damaged_lines(connection) if damage() else ()
         return np.array(csv_lines(path, ordinals, skip=skip, first_line=file.first_line, damaged=damaged), np.int64)
 
     def numbered() -> str:

@@ -220,6 +220,14 @@ def test_bad_csv_rows_are_rejected_with_line_and_reason_and_the_good_ones_land(t
     assert "yesterday" in next(r["record"] for r in loaded.rejects if r["line"] == 10)
 
 
+def test_text_after_a_quote_costs_its_own_line_only(tmp_path: Path) -> None:
+    put(tmp_path, "a.csv", 'ts,m,h,v\n2024-01-01,cpu,"a",1\n2024-01-01,cpu,"a"b"",2\n2024-01-01,cpu,"c""\nd",3\n2024-01-01,cpu,e,x\n')
+    loaded = load(tmp_path, LONG)
+    assert [p[1] for p in loaded.points()] == [{"host": "a"}, {"host": 'c"\nd'}]
+    assert loaded.reasons == [(3, "csv_unquoted_value"), (6, "value_not_a_number")]
+    assert loaded.rejects[0]["record"] == '2024-01-01,cpu,"a"b"",2'
+
+
 BAD_NDJSON = (
     b'{"ts":"2024-01-01","m":"cpu","h":"a","v":1}\n'
     b'{"ts":"2024-01-01","m":"cpu","h":"a","v":\n'
