@@ -40,7 +40,7 @@ def _files(name: str, settings: Settings, pattern: str) -> Finding:
     try:
         count = _matches(place, settings)
     except LakebedError as error:
-        return Finding("sources", "problem", f"{name}: {error}", f"check sources.{name}.path and the AWS_* environment variables")
+        return Finding("sources", "problem", str(error), f"check sources.{name}.path and the AWS_* environment variables")
     if count == 0:
         return Finding("sources", "problem", f"{name}: no file matches {place}", f"correct data_root or sources.{name}.path")
     return Finding("sources", "ok", f"{name}: {count:,}{' or more' if count == COUNTED_FILES else ''} file(s) match {place}")
@@ -76,9 +76,7 @@ def _server(name: str, source: Any) -> Finding:
             answer = server.json("/api/v1/query", {"query": "time()"})
             skew = float(answer["data"]["result"][1]) - (before + time.time()) / 2
     except LakebedError as error:
-        return Finding(
-            "sources", "problem", f"{name}: {error}", f"check sources.{name}.url and sources.{name}.auth, and that the server runs"
-        )
+        return Finding("sources", "problem", str(error), f"check sources.{name}.url and sources.{name}.auth, and that the server runs")
     except (KeyError, IndexError, TypeError, ValueError):
         return Finding("sources", "problem", f"{name}: {server.url} answers, but not as Prometheus does", f"check sources.{name}.url")
     if abs(skew) > MAX_SKEW_S:

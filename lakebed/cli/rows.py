@@ -50,9 +50,7 @@ def write_table(result: Result, max_rows: int) -> int:
     else:
         table("", names, rows)
     if len(shown) > max_rows:
-        out.print(
-            f"the first {max_rows:,} rows; more are there: --max-rows N, or --json and --csv for all", style="yellow", highlight=False
-        )
+        out.print(f"the first {max_rows:,} rows of more; --max-rows N shows more, --json and --csv all", style="yellow", highlight=False)
     else:
         out.print(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}", style="dim", highlight=False)
     return len(rows)
