@@ -10,8 +10,10 @@ from pathlib import PurePosixPath
 from sources.input_file import InputFile
 
 UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
-PART = re.compile(r"(?:^|(?<=[-_. ]))part[-_. ]?\d+(?:[-_]\d+)*|(?<=[-_])\d{5}$", re.IGNORECASE)
+PART = re.compile(r"(?:^|(?<=[-_. ]))part[-_. ]?\d+(?:[-_]\d+)*(?![0-9a-z])|(?<=[-_])0\d{4}$", re.IGNORECASE)
 SUFFIX = re.compile(r"(?:\.(?:csv|tsv|txt|parquet|snappy|gz|gzip|zst|zstd))+$", re.IGNORECASE)
+PERIOD_FOLDER = re.compile(r"\d{8}-\d{8}")
+UUID_MASK = re.compile(r"\?")
 DIGITS = re.compile(r"(\d+)")
 
 
@@ -29,9 +31,9 @@ class Issue:
 def issues(files: Iterable[InputFile]) -> list[Issue]:
     """Files grouped into issues, oldest first.
 
-    One issue are: the files in a folder whose name is or ends with a UUID (an execution of an AWS or Azure export); and files of one folder
-    whose names are equal but for a part number: `part-0001`, `part_0_0001`, Spark's `part-00000-<uuid>-c000`, and a final number
-    of five digits as AWS writes it (`costs-00001.csv.gz`). Any other file is an issue of its own.
+    One issue are: the files of one execution of an AWS or Azure export, `20261001-20261101/<uuid>/...`; and files of one folder whose names
+    are equal but for a part number: `part-0001`, `part_0_0001`, Spark's `part-00000-<uuid>-c000` of one uuid, and a final number of five
+    digits that begins with 0, as AWS writes it (`costs-00001.csv.gz`). Any other file is an issue of its own.
     Order: by path, numbers in it compared as numbers (v2 before v10) and UUIDs left out, then by the time of the last write."""
     groups: dict[tuple[bool, str], list[InputFile]] = {}
     for file in files:
@@ -46,14 +48,17 @@ def issues(files: Iterable[InputFile]) -> list[Issue]:
 def stem(origin: str) -> str:
     """The common name of the issue that a file belongs to: with `*` for the number of a part, or the file's own."""
     path = PurePosixPath(origin)
-    if UUID.search(path.parent.name):
+    if UUID.search(path.parent.name) and PERIOD_FOLDER.fullmatch(path.parent.parent.name):
         return f"{path.parent}/*"
     suffix = SUFFIX.search(path.name)
     bare = path.name[: suffix.start()] if suffix else path.name
-    marked = PART.sub("*", bare)
-    if marked == bare:
+    masked = UUID.sub("?", bare)
+    marked = PART.sub("*", masked)
+    if marked == masked:
         return origin
-    return str(path.with_name(UUID.sub("*", marked) + (suffix.group() if suffix else "")))
+    runs = iter(UUID.findall(bare))
+    named = UUID_MASK.sub(lambda _: next(runs, "?"), marked)
+    return str(path.with_name(named + (suffix.group() if suffix else "")))
 
 
 def _order(issue: Issue) -> tuple[bool, list[tuple[int, int, str]], int, str]:

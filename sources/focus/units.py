@@ -58,13 +58,14 @@ def units(name: str, settings: FocusSettings, *, config: Settings, known: Known,
     states = {i.origin: State.of(known.former(i.origin)) for i in found}
     arrived: set[Period] = set()
     for place, issue in enumerate(found):
-        state = states[issue.origin]
+        state, again = states[issue.origin], False
         if state is not None and not issue.from_inbox and _is_current(issue, state):
             newer = [s.periods for i in found[place + 1 :] if (s := states[i.origin]) is not None]
             lost = not known.has(state.batch) and not any(state.periods & other for other in newer)
-            if not (lost or state.periods & arrived):
+            again = lost or bool(state.periods & arrived)
+            if not again:
                 continue
-        for unit, held in _units(name, issue, state, settings, config, known):
+        for unit, held in _units(name, issue, state, settings, config, known, again):
             arrived |= held
             yield unit
     yield from refused(name, settings, config)
@@ -89,21 +90,33 @@ def _identity(file: InputFile) -> str | None:
 
 
 def _units(
-    name: str, issue: Issue, state: State | None, settings: FocusSettings, config: Settings, known: Known
+    name: str, issue: Issue, state: State | None, settings: FocusSettings, config: Settings, known: Known, again: bool
 ) -> Iterator[tuple[Unit, frozenset[Period]]]:
-    """The unit of an issue, with its periods. For an inbox one unit a file, all alike: the first lands them all, the others are then known."""
+    """The unit of an issue, with its periods. For an inbox one unit a file, all alike: after the first the others are known."""
     whole = [identified(f) for f in issue.files]
     files = tuple(f for f in whole if f is not None)
     if len(files) < len(whole):
         return
+    if issue.from_inbox and state is not None:
+        landed = tuple(f for f in files if state.files.get(_name(f)) == f.digest)
+        files = tuple(f for f in files if f not in landed)
+        if landed:
+            yield from _alike(name, replace(issue, files=landed), None, state.batch, known, settings, config)
     batch = batch_id("file", name, *sorted(f.digest for f in files))
-    if known.has(batch) and not issue.from_inbox:
-        return
+    if files and (issue.from_inbox or again or not known.has(batch)):
+        yield from _alike(name, replace(issue, files=files), state, batch, known, settings, config)
+
+
+def _alike(
+    name: str, issue: Issue, state: State | None, batch: str, known: Known, settings: FocusSettings, config: Settings
+) -> Iterator[tuple[Unit, frozenset[Period]]]:
     former = known.former(issue.origin)
-    identities = {_name(f): _identity(f) or "" for f in files}
+    identities = {_name(f): _identity(f) or "" for f in issue.files}
+    held, opener = _opened(name, issue, settings, config)
+    now = State(identities, held, batch)
     adds = issue.from_inbox and issue.in_parts and state is not None and not set(identities) & set(state.files)
-    held, opener = _opened(name, replace(issue, files=files), settings, config)
-    everything = State({**(state.files if adds and state else {}), **identities}, held | (state.periods if adds and state else held), batch)
+    if adds and state is not None:
+        now = State({**state.files, **identities}, held | state.periods, batch)
     unit = Unit(
         source=name,
         batch_id=batch,
@@ -111,11 +124,11 @@ def _units(
         open=opener,
         scope=_scope(held, former, adds=adds),
         supersedes=() if adds or former is None else tuple(b for b in former.batch_ids if b != batch),
-        bytes_read=sum(f.size for f in files),
-        offset=sum(f.size for f in files),
-        digest=everything.text(),
+        bytes_read=sum(f.size for f in issue.files),
+        offset=sum(f.size for f in issue.files),
+        digest=now.text(),
     )
-    for file in files if issue.from_inbox else files[:1]:
+    for file in issue.files if issue.from_inbox else issue.files[:1]:
         yield replace(unit, inbox_file=file.inbox_file), held
 
 
