@@ -1,6 +1,7 @@
 """The FOCUS columns that `raw.costs` carries, their types and allowed values.
 
-Source: FinOps Open Cost and Usage Specification (FOCUS) 1.0 to 1.3, column library. Columns of a file that are not listed here
+Source: FinOps Open Cost and Usage Specification (FOCUS) 1.0 to 1.4, column library (1.4 took ProviderName and PublisherName away; the
+newer names fill them). Columns of a file that are not listed here, among them those of split allocation and contracts of 1.3,
 land in `x_columns`."""
 
 from __future__ import annotations
