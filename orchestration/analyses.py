@@ -173,3 +173,5 @@ ANALYSES = (
     ),
     Analysis("roi", ("mart.roi",), (), estimate_roi, reads=("core.incidents", "mart.cost_opportunities", "core.costs_daily")),
 )
+
+ANALYSED = frozenset(table for analysis in ANALYSES for table in analysis.tables)

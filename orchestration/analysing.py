@@ -38,18 +38,17 @@ def analyse(
     lake: Lake,
     settings: Settings,
     analysis: Analysis,
-    window: Slice,
     *,
     today: date,
     scenario: Mapping[str, float] | None = None,
     force: bool = False,
     run_id: str | None = None,
 ) -> Analysed:
-    """Look back from the last closed day of the data when it lies in the window (and from the end of each earlier stretch of data).
+    """Look back from the last closed day of the data, and from the end of each earlier stretch of data.
 
     A day whose inputs have not changed since it was analysed is left alone, unless forced or under a scenario."""
     result = Analysed()
-    for as_of in _days_to_analyse(lake, analysis, window, today):
+    for as_of in _days_to_analyse(lake, analysis, today):
         mark = _mark(lake, settings, analysis, as_of, force or bool(scenario), result)
         if mark is None:
             continue
@@ -64,11 +63,11 @@ def analyse(
     return result
 
 
-def _days_to_analyse(lake: Lake, analysis: Analysis, window: Slice, today: date) -> Iterable[date]:
-    """The last days of stretches of data; raw days that are still to be derived belong to their stretch."""
+def _days_to_analyse(lake: Lake, analysis: Analysis, today: date) -> Iterable[date]:
+    """The last days of stretches of data; raw days that are not derived yet belong to their stretch."""
     tables = (*inputs_of(analysis), *(name for name, c in CONTRACTS.items() if c.schema == "raw"))
     days = {d for table in tables if not table.startswith("meta.") for d in lake.states(table)}
-    return [d for d in epoch_ends(days, before=today) if window.start <= d < window.end]
+    return epoch_ends(days, before=today)
 
 
 def _mark(lake: Lake, settings: Settings, analysis: Analysis, as_of: date, force: bool, result: Analysed) -> str | None:

@@ -1,31 +1,30 @@
-"""One asset per analysis. An analysis looks back from the last closed day: a range run does not repeat it for every day."""
+"""One asset per analysis, without partitions: an analysis looks back from the last closed day of the data, whatever days are built."""
 
 from collections.abc import Iterator, Sequence
 
-from dagster import AssetExecutionContext, AssetsDefinition, DailyPartitionsDefinition, MaterializeResult, multi_asset
+from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, multi_asset
 
 from orchestration.analyses import ANALYSES, Analysis
 from orchestration.analysing import analyse, inputs_of
 from orchestration.derived_assets import RETRY
 from orchestration.metadata import key_of, spec_of, table_facts
-from orchestration.partitions import ONE_RUN, today, window
+from orchestration.partitions import today
 from orchestration.pictures import picture
 from orchestration.resources import Platform
 from warehouse.contracts import CONTRACTS
 
 
-def analysis_assets(partitions: DailyPartitionsDefinition) -> Sequence[AssetsDefinition]:
+def analysis_assets() -> Sequence[AssetsDefinition]:
     """All of them."""
-    return [_asset(analysis, partitions) for analysis in ANALYSES]
+    return [_asset(analysis) for analysis in ANALYSES]
 
 
-def _asset(analysis: Analysis, partitions: DailyPartitionsDefinition) -> AssetsDefinition:
+def _asset(analysis: Analysis) -> AssetsDefinition:
     deps = [name for name in inputs_of(analysis) if not name.startswith("meta.")]
 
     @multi_asset(
         name=f"analyse__{analysis.name}",
-        specs=[spec_of(CONTRACTS[table], partitions, deps=deps) for table in analysis.tables],
-        backfill_policy=ONE_RUN,
+        specs=[spec_of(CONTRACTS[table], None, deps=deps) for table in analysis.tables],
         retry_policy=RETRY,
         description=analysis.run.__doc__,
     )
@@ -35,7 +34,6 @@ def _asset(analysis: Analysis, partitions: DailyPartitionsDefinition) -> AssetsD
             platform.lake,
             platform.settings,
             analysis,
-            window(context),
             today=today(),
             scenario=platform.scenario,
             force=platform.force,
@@ -43,7 +41,7 @@ def _asset(analysis: Analysis, partitions: DailyPartitionsDefinition) -> AssetsD
         )
         for table in analysis.tables:
             facts: dict[str, object] = {"rows_written": result.rows.get(table, 0), **table_facts(platform.lake, CONTRACTS[table])}
-            facts["looks_back_from"] = ", ".join(map(str, result.days)) or "no day of this window is the last closed day of the data"
+            facts["looks_back_from"] = ", ".join(map(str, result.days)) or "nothing has changed since the last look"
             chart = picture(platform.lake, table, result.days[-1]) if result.days else None
             if chart is not None:
                 facts["picture"] = chart

@@ -10,6 +10,7 @@ from typing import Any
 
 from dagster import AssetSelection, Definitions, define_asset_job
 
+from orchestration.analyses import ANALYSED
 from orchestration.analysis_assets import analysis_assets
 from orchestration.checks.asset_checks import all_checks
 from orchestration.derived_assets import sql_asset
@@ -59,16 +60,18 @@ def build_defs(file: Path | None = None, *, resource_overrides: Mapping[str, Any
     assets = [
         raw_assets(partitions),
         *(sql_asset(m, partitions) for m in models.values()),
-        *analysis_assets(partitions),
+        *analysis_assets(),
         *upkeep_assets(),
     ]
     keys = [key_of(name) for name in RAW_TABLES]
+    analysed = AssetSelection.assets(*(key_of(name) for name in ANALYSED))
     raw, raw_checks = AssetSelection.assets(*keys), AssetSelection.checks_for_assets(*keys)
     upkeep = AssetSelection.groups(*UPKEEP)
     everything = AssetSelection.all() - upkeep
     jobs = [
         define_asset_job("ingest", raw, description="Read every source and check what landed"),
-        define_asset_job("derive", raw_checks | (everything - raw), description="core, mart and models"),
+        define_asset_job("derive", raw_checks | (everything - raw - analysed), description="Check raw days; core and SQL marts"),
+        define_asset_job("analyse", analysed, description="Models over the history: trends, capacity, cost, return on investment"),
         define_asset_job("daily", everything, description="Yesterday: sources, core, mart, models, publishing"),
         define_asset_job("publish", AssetSelection.groups("publish"), description="Build and swap in warehouse.duckdb"),
         define_asset_job("retention", AssetSelection.groups("retention"), description="Settle, archive, drop, tidy"),
@@ -77,7 +80,7 @@ def build_defs(file: Path | None = None, *, resource_overrides: Mapping[str, Any
     ]
     resources = {"platform": Platform(config_file=str(path)), **(resource_overrides or {})}
     return Definitions(
-        assets=assets, asset_checks=all_checks(), jobs=jobs, schedules=schedules(), sensors=sensors(settings), resources=resources
+        assets=assets, asset_checks=all_checks(ANALYSED), jobs=jobs, schedules=schedules(), sensors=sensors(settings), resources=resources
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
 
 from orchestration import resources
+from orchestration.analyses import ANALYSED
 from orchestration.configuration import seed
 from orchestration.definitions import build_defs, first_day_file
 from orchestration.instance import open_instance
@@ -126,7 +127,7 @@ def dirty_days(lake: Lake, *, force_within: Slice | None = None) -> set[date]:
     """Days that have work to do: written but not checked, or derived from inputs that have changed since."""
     dirty: set[date] = set()
     for name, contract in CONTRACTS.items():
-        if contract.schema != "meta":
+        if contract.schema != "meta" and name not in ANALYSED:
             dirty |= {day for day, state in lake.states(name).items() if state.state == "unchecked" and day != NO_DAY}
     for model in load_models().values():
         dirty |= set(pending_days(lake, model.name, model.lookback, usable=(*USABLE, "unchecked")).build)
@@ -155,6 +156,8 @@ def _derive(instance: DagsterInstance, config: Path, platform: Platform, request
     for number, days in enumerate(outcome.ranges, 1):
         progress(f"days {days.start} to {days.end - timedelta(days=1)} ({number} of {len(outcome.ranges)})")
         _execute(instance, config, platform, "derive", days, outcome, progress)
+    if dirty or request.force or request.scenario:
+        _execute(instance, config, platform, "analyse", None, outcome, progress)
     if request.publish and (dirty or not Path(platform.settings.resolve(platform.settings.publish.path)).exists()):
         _execute(instance, config, platform, "publish", None, outcome, progress)
 
@@ -179,7 +182,9 @@ def _in_process(definitions: Definitions, instance: DagsterInstance, job: str, d
     tags = {PROCESS_TAG: process_mark()}
     if days is not None:
         tags |= {START: days.start.isoformat(), END: (days.end - timedelta(days=1)).isoformat()}
-    return definitions.resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+    return definitions.resolve_job_def(job).execute_in_process(
+        instance=instance, tags=tags, raise_on_error=False, run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    )
 
 
 def _message(event: object) -> str:

@@ -19,7 +19,7 @@ def key_of(table: str) -> AssetKey:
     return AssetKey(table.split("."))
 
 
-def spec_of(contract: Contract, partitions: DailyPartitionsDefinition, *, deps: list[str] | None = None) -> AssetSpec:
+def spec_of(contract: Contract, partitions: DailyPartitionsDefinition | None, *, deps: list[str] | None = None) -> AssetSpec:
     """The asset of a table: description, columns, owner and group from its contract."""
     return AssetSpec(
         key=key_of(contract.full_name),

@@ -1,7 +1,7 @@
 """Asset checks from contracts: per table one that blocks and one that warns, each with Great Expectations' own results."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
 
 from dagster import (
@@ -20,13 +20,12 @@ from orchestration.metadata import key_of, markdown_table
 from orchestration.partitions import clip, window
 from orchestration.resources import Platform
 from warehouse.contracts import CONTRACTS, Contract
-from warehouse.lake.state import NO_DAY
 
 ERRORS, WARNINGS = "errors", "warnings"
 
 
-def table_checks(contract: Contract) -> AssetChecksDefinition:
-    """Validate the days of the run's window that were written since they were last checked."""
+def table_checks(contract: Contract, *, partitioned: bool) -> AssetChecksDefinition:
+    """Validate the days that were written since they were last checked: those of the run's window, or all where the asset has none."""
     key = key_of(contract.full_name)
     specs = [
         AssetCheckSpec(ERRORS, asset=key, blocking=True, description="Expectations whose failure keeps the day out of what is downstream"),
@@ -35,13 +34,14 @@ def table_checks(contract: Contract) -> AssetChecksDefinition:
 
     @multi_asset_check(name=f"check__{contract.schema}__{contract.name}", specs=specs)
     def check(context: AssetCheckExecutionContext, platform: Platform) -> Iterator[AssetCheckResult]:
+        def within(days: list[date]) -> list[date]:
+            return clip(days, window(context)) if partitioned and contract.has_day else sorted(days)
+
         states = platform.lake.states(contract.full_name)
-        days = [d for d, s in states.items() if s.state == "unchecked" or platform.force]
-        chosen = clip(days, window(context)) if contract.has_day else [d for d in days if d == NO_DAY]
+        chosen = within([d for d, s in states.items() if s.state == "unchecked" or platform.force])
         platform.report(f"check {contract.full_name}")
         verdict = validate_days(platform.lake, platform.validator, contract, chosen, run_id=context.run.run_id) if chosen else None
-        blocked = [d for d, s in platform.lake.states(contract.full_name).items() if s.state == "blocked"]
-        still = clip(blocked, window(context)) if contract.has_day else blocked
+        still = within([d for d, s in platform.lake.states(contract.full_name).items() if s.state == "blocked"])
         yield _result(key, ERRORS, AssetCheckSeverity.ERROR, "error", verdict, still)
         yield _result(key, WARNINGS, AssetCheckSeverity.WARN, "warn", verdict, [])
 
@@ -69,9 +69,10 @@ def sources_check() -> AssetChecksDefinition:
     return check
 
 
-def all_checks() -> list[AssetChecksDefinition]:
-    """Checks of every raw, core and mart table, and of the sources."""
-    return [*(table_checks(c) for c in CONTRACTS.values() if c.schema != "meta"), sources_check()]
+def all_checks(unpartitioned: Collection[str]) -> list[AssetChecksDefinition]:
+    """Checks of every raw, core and mart table, and of the sources. unpartitioned: tables whose assets have no partitions."""
+    tables = [c for c in CONTRACTS.values() if c.schema != "meta"]
+    return [*(table_checks(c, partitioned=c.full_name not in unpartitioned) for c in tables), sources_check()]
 
 
 def _result(

@@ -15,7 +15,7 @@ from warehouse.errors import LakeError
 from warehouse.lake.catalog import Catalog, attach, migrate
 from warehouse.lake.connection import scratch
 from warehouse.lake.identity import batch_id
-from warehouse.lake.state import USABLE, DayState, LakeKnowledge, append_states, day_states, insert
+from warehouse.lake.state import USABLE, DayState, LakeKnowledge, all_day_states, append_states, day_states, insert
 from warehouse.lake.unit import Rows, Slice, Unit
 from warehouse.lake.work import Landed, Work
 from warehouse.settings import Settings
@@ -30,6 +30,7 @@ class Lake:
         self.settings, self.connection, self.catalog = settings, connection, catalog
         self.step: Callable[[str], None] = lambda _name: None
         self._folders: dict[str, str] = {}
+        self._states: tuple[int, dict[str, dict[date, DayState]]] | None = None
 
     @classmethod
     def open(cls, settings: Settings, *, read_only: bool = False) -> Lake:
@@ -155,8 +156,17 @@ class Lake:
                 raise
 
     def states(self, table: str, days: Iterable[date] | None = None) -> dict[date, DayState]:
-        """Latest state per day."""
-        return day_states(self.connection, table, list(days) if days is not None else None)
+        """Latest state per day. All states are read once per snapshot of the lake: runs ask hundreds of times."""
+        snapshot = self.snapshot()
+        if self._states is None or self._states[0] != snapshot:
+            self._states = (snapshot, all_day_states(self.connection))
+        known = self._states[1].get(table, {})
+        return dict(known) if days is None else {day: known[day] for day in days if day in known}
+
+    def snapshot(self) -> int:
+        """The newest snapshot of the lake, whoever committed it."""
+        row = self.connection.execute("SELECT max(snapshot_id) FROM __ducklake_metadata_lake.ducklake_snapshot").fetchone()
+        return int(row[0]) if row and row[0] is not None else 0
 
     def usable_days(self, table: str) -> set[date]:
         """Days that downstream and publishing may read."""

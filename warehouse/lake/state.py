@@ -38,6 +38,15 @@ def day_states(connection: duckdb.DuckDBPyConnection, table: str, days: Iterable
     return {r[0]: DayState(r[1], r[2], r[3], r[4], r[5]) for r in rows}
 
 
+def all_day_states(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[date, DayState]]:
+    """Latest state per table and day."""
+    found: dict[str, dict[date, DayState]] = {}
+    rows = connection.execute("SELECT table_name, day, version, state, row_count, inputs, sequence FROM meta.day_state").fetchall()
+    for table, day, *state in rows:
+        found.setdefault(table, {})[day] = DayState(*state)
+    return found
+
+
 def next_sequence(connection: duckdb.DuckDBPyConnection) -> int:
     """The number that the next records of day states carry; read inside the commit."""
     row = connection.execute("SELECT coalesce(max(sequence), 0) + 1 FROM store.meta_day_state").fetchone()
