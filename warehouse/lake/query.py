@@ -62,8 +62,11 @@ def stream(connection: duckdb.DuckDBPyConnection, sql: str, *, timeout_s: float 
     """Run one checked query on a connection of `open_read_only`; its rows stay valid until the block ends.
 
     timeout_s: seconds from start to the last row. Raises QueryError when the text is not allowed, fails or takes longer."""
-    statement = check(connection, sql)
     expired = threading.Event()
+    try:
+        statement = check(connection, sql)
+    except duckdb.Error as error:
+        raise _explained(error, timeout_s, expired) from None
 
     def stop() -> None:
         expired.set()

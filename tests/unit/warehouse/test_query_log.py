@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import uuid
 from pathlib import Path
@@ -88,6 +89,24 @@ def test_a_torn_line_costs_only_itself(lake: Lake) -> None:
     assert load_spool(lake) == 2
     assert logged(lake) == ["after", "before"]
     assert (spool_folder(lake.settings) / "damaged.txt").read_text() == '{"query_id": "torn", "que\n'
+
+
+def test_a_spool_that_the_loader_takes_while_a_reader_opens_it(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(lake.settings, entry("first"))
+    (file,) = spool_folder(lake.settings).glob("*.jsonl")
+    real, taken = fcntl.flock, file.with_suffix(".1.loading")
+
+    def overtaken(stream: object, operation: int) -> None:
+        if not taken.exists():
+            file.rename(taken)
+        real(stream, operation)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", overtaken)
+        record(lake.settings, entry("second"))
+    assert ("first" in taken.read_text(), "second" in taken.read_text()) == (True, False)
+    assert load_spool(lake) == 2
+    assert logged(lake) == ["first", "second"]
 
 
 def test_readers_beside_a_loader_lose_nothing(lake: Lake) -> None:
