@@ -18,7 +18,7 @@ from warehouse.lake.connection import identifier, literal
 from warehouse.lake.digest import BATCH_ROWS, Digest, quick_digest
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import SETTLED, Partition, partition
-from warehouse.lake.state import DayState, append_states, day_states, insert, utc_now
+from warehouse.lake.state import append_states, day_states, insert, utc_now
 
 SETTLED_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 524288"
 WITHOUT_DICTIONARIES = f"{SETTLED_PARQUET}, DICTIONARY_SIZE_LIMIT 1"
@@ -46,7 +46,7 @@ def rewrite(lake: Lake, table: str, day: date) -> Rewritten | None:
     path = new_file(lake, definition, day)
     done = False
     try:
-        _write_sorted(lake, definition, day, path, condition=None)
+        _write_sorted(lake, lake.connection, definition, day_rows(definition, day), path)
         done = replace_files(lake, before, path, before.row_count, f"settle {table} {day}")
     finally:
         if not done:
@@ -80,27 +80,55 @@ def day_rows(definition: Contract, day: date, *, condition: str | None = None) -
 
 
 def _write_sorted(
-    lake: Lake, definition: Contract, day: date, path: str, *, condition: str | None, values: tuple[object, ...] = ()
+    lake: Lake, connection: duckdb.DuckDBPyConnection, definition: Contract, select: str, path: str, values: tuple[object, ...] = ()
 ) -> None:
-    select = day_rows(definition, day, condition=condition)
+    """Write the rows of a SELECT sorted, and prove that the file holds them bit for bit.
+
+    DuckDB's dictionaries make all NaN one and 0.0 of -0.0; where that would change a row, the file is written without them."""
     order = ", ".join(identifier(n) for n in definition.sort_key if n != "day")
     lake.step("settling")
-    expected = _digest(lake, select, values)
+    expected = _digest(connection, select, values)
     for options in (SETTLED_PARQUET, WITHOUT_DICTIONARIES):
-        lake.connection.execute(f"COPY ({select}{f' ORDER BY {order}' if order else ''}) TO {literal(path)} ({options})", list(values))
-        found = _digest(lake, f"SELECT * FROM read_parquet({literal(path)}, hive_partitioning = false)")
+        connection.execute(f"COPY ({select}{f' ORDER BY {order}' if order else ''}) TO {literal(path)} ({options})", list(values))
+        found = _digest(connection, f"SELECT * FROM read_parquet({literal(path)}, hive_partitioning = false)")
         if found == expected:
             lake.step("settled")
             return
-    raise LakeError(
-        f"{definition.full_name} {day}: the sorted file does not hold the {expected.rows} rows of the lake; nothing was changed"
-    )
+    raise LakeError(f"{definition.full_name}: {path} does not hold the {expected.rows} rows it should; nothing was changed")
 
 
-def _digest(lake: Lake, select: str, values: tuple[object, ...] = ()) -> Digest:
-    reader = lake.connection.execute(select, list(values)).to_arrow_reader(BATCH_ROWS)
-    with lake.connection.cursor() as cursor:
+def _digest(connection: duckdb.DuckDBPyConnection, select: str, values: tuple[object, ...] = ()) -> Digest:
+    reader = connection.execute(select, list(values)).to_arrow_reader(BATCH_ROWS)
+    with connection.cursor() as cursor:
         return quick_digest(cursor, reader)
+
+
+def put_day(
+    lake: Lake, definition: Contract, day: date, connection: duckdb.DuckDBPyConnection, name: str, *, reason: str, run_id: str | None = None
+) -> int:
+    """Make the rows of a table of `connection` the day's rows, in place of those that are there; returns how many.
+
+    The day becomes `unchecked` under a new version. Raises LakeError when a writer came between."""
+    before = partition(lake.connection, definition.storage_name, day)
+    state = day_states(lake.connection, definition.full_name, [day]).get(day)
+    row = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
+    count, path = int(row[0]) if row else 0, new_file(lake, definition, day)
+    columns = ", ".join(identifier(n) for n in definition.column_names if n != "day")
+
+    def record() -> None:
+        version = state.version + 1 if state else 1
+        append_states(lake.connection, definition.full_name, {day: (version, "unchecked", count, None, reason)}, run_id)
+
+    done = False
+    try:
+        _write_sorted(lake, connection, definition, f"SELECT {columns} FROM {name}", path)
+        done = replace_files(lake, before, path, count, f"put {definition.full_name} {day}: {reason}", within=record)
+    finally:
+        if not done:
+            forget(path)
+    if not done:
+        raise LakeError(f"{definition.full_name} {day} was written at the same time; nothing was changed. Run it again")
+    return count
 
 
 def replace_files(
@@ -162,7 +190,7 @@ def drop(lake: Lake, table: str, day: date, plan_id: str, *, present: Partition 
     state = day_states(lake.connection, table, [day]).get(day)
     if state is None or not definition.has_day:
         raise RetentionError(f"{table} has no day {day} to drop")
-    planned = _planned(lake, table, day, plan_id, state)
+    planned = _planned(lake, table, day, plan_id, state.version)
 
     def record() -> None:
         now = day_states(lake.connection, table, [day]).get(day)
@@ -176,7 +204,29 @@ def drop(lake: Lake, table: str, day: date, plan_id: str, *, present: Partition 
     return before.row_count
 
 
-def _planned(lake: Lake, table: str, day: date, plan_id: str, state: DayState) -> tuple[object, ...]:
+def drop_quarantined(lake: Lake, name: str, day: date, plan_id: str) -> int:
+    """Remove the rows of a quarantine table that were set aside on a day, because a stored plan says so; returns how many went.
+
+    Raises RetentionError when the plan does not, did so already, or rows were added to that day since."""
+    where = "CAST(quarantined_at AS DATE) = ?"
+    connection = lake.connection
+    with lake.catalog.lock((name, "maintenance")):
+        connection.execute("BEGIN")
+        try:
+            row = connection.execute(f"SELECT count(*) FROM {name} WHERE {where}", [day]).fetchone()
+            count = int(row[0]) if row else 0
+            planned = _planned(lake, name, day, plan_id, count)
+            connection.execute(f"DELETE FROM {name} WHERE {where}", [day])
+            insert(connection, "store.meta_retention_plans", [(*planned, utc_now(connection))])
+            connection.execute("CALL lake.set_commit_message('lakebed', ?)", [f"drop {name} {day} plan {plan_id}"])
+            connection.execute("COMMIT")
+        except BaseException:
+            _rollback(connection)
+            raise
+    return count
+
+
+def _planned(lake: Lake, table: str, day: date, plan_id: str, version: int) -> tuple[object, ...]:
     """The plan's row for a day, without `applied_at`; raises RetentionError when it does not allow a drop now."""
     rows = lake.connection.execute(
         """SELECT plan_id, table_name, day, version, action, rule, row_count, bytes, planned_at, applied_at FROM meta.retention_plans
@@ -188,8 +238,8 @@ def _planned(lake: Lake, table: str, day: date, plan_id: str, state: DayState) -
         raise RetentionError(f"plan {plan_id} does not drop {table} {day}; nothing was changed")
     if any(r[9] is not None for r in allowed):
         raise RetentionError(f"plan {plan_id} was applied to {table} {day} already")
-    if allowed[0][3] != state.version:
-        raise RetentionError(f"{table} {day} has version {state.version} and plan {plan_id} was made for {allowed[0][3]}. Make a new plan")
+    if allowed[0][3] != version:
+        raise RetentionError(f"{table} {day} has version {version} and plan {plan_id} was made for {allowed[0][3]}. Make a new plan")
     return tuple(allowed[0][:9])
 
 
@@ -215,7 +265,7 @@ def erase(lake: Lake, table: str, day: date, condition: str, values: tuple[objec
 
     done = False
     try:
-        _write_sorted(lake, definition, day, path, condition=condition, values=values)
+        _write_sorted(lake, lake.connection, definition, day_rows(definition, day, condition=condition), path, values)
         done = replace_files(lake, before, path if left else None, left, f"erase from {table} {day}", within=record)
     finally:
         if not done or not left:

@@ -46,6 +46,7 @@ class _Write:
     slice: Slice | None = None
     scope: tuple[str, tuple[object, ...]] | None = None
     inputs: Mapping[date, str] = field(default_factory=dict)
+    rejects_only: bool = False
 
 
 @dataclass(slots=True)
@@ -120,7 +121,7 @@ class Work:
         """Stage records that could not be turned into rows of `table`."""
         target = self._target(table, None)
         mode = "upsert" if contract(table).shape in ("entity", "snapshot") else "append"
-        self._add(_Write(stage_rejects(connection or self.lake.connection, target, rows), mode))
+        self._add(_Write(stage_rejects(connection or self.lake.connection, target, rows), mode, rejects_only=True))
 
     def commit(self) -> Landed:
         """Commit everything, or raise and leave the lake as it was. A batch that is there already is a no-op."""
@@ -169,7 +170,7 @@ class Work:
         name = write.staged.contract.full_name
         if name in self.writes:
             self.writes[name].staged.absorb(write.staged)
-            self.writes[name].mode = write.mode if write.staged.files else self.writes[name].mode
+            self.writes[name].mode = self.writes[name].mode if write.rejects_only else write.mode
             self.writes[name].slice = write.slice or self.writes[name].slice
             self.writes[name].scope = write.scope or self.writes[name].scope
         else:
@@ -277,7 +278,8 @@ class Work:
         old = f"(SELECT * FROM {table.storage_name} WHERE source = ? AND day >= ? AND day <= ?)"
         values = [self.source, days[0], days[-1]]
         connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE meeting AS SELECT {', '.join('n.' + identifier(n) for n in table.grain)}, n.day, ({equal}) AS same "
+            f"CREATE OR REPLACE TEMP TABLE meeting AS SELECT {', '.join('n.' + identifier(n) for n in table.grain)}, "
+            f"n.day, o.day AS old_day, ({equal}) AS same "
             f"FROM {files} AS n JOIN {old} AS o USING ({grain})",
             values,
         )
@@ -314,7 +316,7 @@ class Work:
         counts = connection.execute(f"SELECT day, count(*) FROM ({losers}) GROUP BY day").fetchall()
         columns = ", ".join(identifier(n) for n in table.grain)
         connection.execute(
-            f"DELETE FROM {table.storage_name} WHERE day IN (SELECT day FROM meeting) "
+            f"DELETE FROM {table.storage_name} WHERE day IN (SELECT old_day FROM meeting WHERE NOT same) "
             f"AND ({columns}) IN (SELECT ({columns}) FROM meeting WHERE NOT same)"
         )
         for day, count in counts:
@@ -421,6 +423,8 @@ class Work:
         insert(self.lake.connection, "store.meta_ingest_log", [row])
 
     def _raise_versions(self, name: str, write: _Write, effect: Effect) -> None:
+        """Rows that arrive for a raw day that was dropped leave it dropped: nothing is derived from a part of a day, and retention adds
+        them to the archive."""
         days = set(effect.days)
         if write.mode == "replace" and write.inputs:
             days |= set(write.inputs)
@@ -429,7 +433,9 @@ class Work:
         for day in days:
             old = before.get(day)
             count = (old.row_count if old else 0) + effect.added.get(day, 0) - effect.removed.get(day, 0)
-            states[day] = ((old.version if old else 0) + 1, "unchecked", count, write.inputs.get(day), None)
+            gone = old is not None and old.state == "dropped" and write.staged.contract.has_source
+            state = "dropped" if gone else "unchecked"
+            states[day] = ((old.version if old else 0) + 1, state, count, write.inputs.get(day), None)
         append_states(self.lake.connection, name, states, self.run_id)
 
 

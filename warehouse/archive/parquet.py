@@ -1,0 +1,75 @@
+"""Parquet as the archive writes and reads it: by PyArrow, with a checksum on every page, and every bit pattern kept.
+
+Dictionaries are for text only: those of numbers make one NaN of all and 0.0 of -0.0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from warehouse.archive.folder import sync
+from warehouse.archive.manifest import BundleFile
+from warehouse.errors import ArchiveError
+from warehouse.lake.digest import BATCH_ROWS, Digest, rows_digest
+from warehouse.lake.identity import file_digest
+
+ROW_GROUP_ROWS = 524_288
+
+
+def write_rows(path: Path, reader: pa.RecordBatchReader, connection: duckdb.DuckDBPyConnection) -> Digest:
+    """Write a stream of rows to a new file and return the digest of what was streamed. `connection` is free for the digest."""
+    options = {
+        "compression": "zstd",
+        "compression_level": 9,
+        "write_page_checksum": True,
+        "use_dictionary": [leaf for field in reader.schema for leaf in _text_leaves(field.name, field.type)],
+    }
+    with pq.ParquetWriter(path, reader.schema, **options) as writer:
+
+        def written() -> Iterator[pa.RecordBatch]:
+            for batch in reader:
+                writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
+                yield batch
+
+        digest = rows_digest(connection, pa.RecordBatchReader.from_batches(reader.schema, written()))
+    sync(path)
+    return digest
+
+
+def open_rows(path: Path) -> pa.RecordBatchReader:
+    """Stream the rows of a file, checking the checksum of every page. Raises ArchiveError, while streaming too, when one is wrong."""
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise ArchiveError(f"{path.name} cannot be read: {error}") from error
+    schema = file.schema_arrow
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with file:
+            try:
+                yield from file.iter_batches(batch_size=BATCH_ROWS)
+            except (OSError, pa.ArrowException) as error:
+                raise ArchiveError(f"{path.name} is damaged: {error}") from error
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def read_back(path: Path, connection: duckdb.DuckDBPyConnection) -> tuple[Digest, BundleFile]:
+    """Digest of the rows that can be read from a file, and what the manifest says of it."""
+    digest = rows_digest(connection, open_rows(path))
+    return digest, BundleFile(path.name, digest.rows, path.stat().st_size, file_digest(path))
+
+
+def _text_leaves(path: str, kind: pa.DataType) -> list[str]:
+    """Parquet paths of the text columns inside a column."""
+    if pa.types.is_map(kind):
+        return _text_leaves(f"{path}.key_value.key", kind.key_type) + _text_leaves(f"{path}.key_value.value", kind.item_type)
+    if pa.types.is_list(kind):
+        return _text_leaves(f"{path}.list.element", kind.value_type)
+    if pa.types.is_struct(kind):
+        return [leaf for i in range(kind.num_fields) for leaf in _text_leaves(f"{path}.{kind.field(i).name}", kind.field(i).type)]
+    return [path] if pa.types.is_string(kind) or pa.types.is_large_string(kind) else []

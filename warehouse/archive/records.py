@@ -1,0 +1,110 @@
+"""What the lake knows of the archive: the chain of recorded bundles, and which of them count today."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from warehouse.archive.folder import GRACE_S, MANIFEST, PENDING, ArchiveFolder
+from warehouse.archive.manifest import Manifest, sha256_of
+from warehouse.errors import ArchiveError
+from warehouse.lake.digest import Digest
+from warehouse.lake.lake import Lake
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One row of meta.archive_bundles. rows_erased is None unless the bundle replaces others whose rows a subject's erasure took."""
+
+    bundle_id: str
+    table: str
+    day: date
+    path: str
+    manifest_sha256: str
+    previous_sha256: str | None
+    row_count: int
+    bytes: int
+    rows_digest: str
+    sealed_at: datetime
+    supersedes: tuple[str, ...] = ()
+    rows_erased: int | None = None
+
+    @property
+    def digest(self) -> Digest:
+        """Digest of its rows."""
+        return Digest.of(self.row_count, self.rows_digest)
+
+    def record(self) -> tuple[object, ...]:
+        """As a row of meta.archive_bundles."""
+        return (
+            self.bundle_id,
+            self.table,
+            self.day,
+            self.path,
+            self.manifest_sha256,
+            self.previous_sha256,
+            self.row_count,
+            self.bytes,
+            self.rows_digest,
+            self.sealed_at,
+            " ".join(self.supersedes) or None,
+            self.rows_erased,
+        )
+
+
+def recorded_bundles(lake: Lake) -> list[Bundle]:
+    """Every bundle that was ever sealed, in the order of the chain. Raises ArchiveError when the records are no chain."""
+    rows = lake.connection.execute(
+        """SELECT bundle_id, table_name, day, path, manifest_sha256, previous_sha256, row_count, bytes, rows_digest, sealed_at,
+                  supersedes, rows_erased FROM meta.archive_bundles"""
+    ).fetchall()
+    bundles = [Bundle(*(*r[:10], tuple((r[10] or "").split()), r[11])) for r in rows]
+    following = {b.previous_sha256: b for b in bundles}
+    if len(following) < len(bundles):
+        raise ArchiveError("meta.archive_bundles is no chain: two bundles follow the same one")
+    chain: list[Bundle] = []
+    current = following.get(None)
+    while current is not None and len(chain) < len(bundles):
+        chain.append(current)
+        current = following.get(current.manifest_sha256)
+    if len(chain) < len(bundles):
+        raise ArchiveError(f"meta.archive_bundles is no chain: {len(bundles) - len(chain)} bundle(s) do not follow any other")
+    return chain
+
+
+def active_bundles(bundles: Sequence[Bundle], *, table: str | None = None, days: tuple[date, date] | None = None) -> list[Bundle]:
+    """Bundles that no other one supersedes, in the order of the chain; of a table and of days (both ends included), when given."""
+    gone = {old for b in bundles for old in b.supersedes}
+    return [
+        b
+        for b in bundles
+        if b.bundle_id not in gone and (table is None or b.table == table) and (days is None or days[0] <= b.day <= days[1])
+    ]
+
+
+def read_manifest(archive: ArchiveFolder, bundle: Bundle) -> Manifest:
+    """A bundle's manifest, proved to be the recorded one. Raises ArchiveError that says what is lost."""
+    file = archive.files(bundle.path).get(MANIFEST)
+    if file is None:
+        raise ArchiveError(f"{bundle.path}/{MANIFEST} is missing: {bundle.row_count} rows of {bundle.table} {bundle.day} cannot be proved")
+    content = file.read_bytes()
+    if sha256_of(content) != bundle.manifest_sha256:
+        raise ArchiveError(f"{bundle.path}/{MANIFEST} was edited: {bundle.row_count} rows of {bundle.table} {bundle.day} cannot be proved")
+    return Manifest.decode(content, f"{bundle.path}/{MANIFEST}")
+
+
+def finish_interrupted(lake: Lake, archive: ArchiveFolder) -> None:
+    """Complete seals that died after they were recorded, and clear those that died before, once they are a day old."""
+    folders = archive.bundle_folders()
+    unfinished = [f for f in folders if MANIFEST not in archive.files(f)]
+    if not unfinished:
+        return
+    recorded = {b.path: b for b in recorded_bundles(lake)}
+    for folder in unfinished:
+        pending = archive.files(folder).get(PENDING)
+        if folder in recorded:
+            if pending is not None and sha256_of(pending.read_bytes()) == recorded[folder].manifest_sha256:
+                archive.finish(folder)
+        elif archive.age_seconds(folder) > GRACE_S:
+            archive.remove(folder)

@@ -1,0 +1,186 @@
+"""Sealing: the rows of a (table, day) as a bundle that counts only once it was read back equal and recorded in the lake.
+
+Files first, manifest last. The chain: every manifest carries the sha256 of the manifest sealed before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import reduce
+from operator import add
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+
+from warehouse.archive.folder import PENDING, ArchiveFolder
+from warehouse.archive.manifest import BundleFile, Manifest, columns_of, iso, lakebed_version, sha256_of
+from warehouse.archive.parquet import read_back, write_rows
+from warehouse.archive.records import Bundle, active_bundles, finish_interrupted, recorded_bundles
+from warehouse.contracts import Contract, contract
+from warehouse.errors import ArchiveError
+from warehouse.lake.connection import identifier
+from warehouse.lake.digest import BATCH_ROWS, Digest, rows_digest
+from warehouse.lake.lake import Lake
+from warehouse.lake.maintenance import refuse_shared_folder
+from warehouse.lake.partitions import Partition, partition
+from warehouse.lake.state import day_states, insert, utc_now
+
+ROWS_FILE = "rows-00000.parquet"
+
+Rows = Callable[[], pa.RecordBatchReader]
+"""Opens the stream of rows at the last moment: another statement on the connection that feeds it would end it without an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A sealed day. present: the files of the lake whose rows are in the bundles; already: they were before."""
+
+    bundles: tuple[Bundle, ...]
+    present: Partition
+    already: bool
+
+
+def seal(lake: Lake, table: str, day: date, *, run_id: str | None = None) -> Sealed:
+    """Bring all rows of a day that the lake holds into the archive.
+
+    Nothing is written when the day's bundles hold exactly these rows. A day that was dropped gets a supplementary bundle for what arrived
+    since; a day that changed since it was sealed gets a bundle that supersedes the former ones.
+    Raises ArchiveError when there is nothing to seal or the files do not read back equal."""
+    refuse_shared_folder(lake)
+    definition, archive = contract(table), ArchiveFolder.of(lake)
+    finish_interrupted(lake, archive)
+    present = partition(lake.connection, definition.storage_name, day)
+    if not present.row_count or not definition.has_day:
+        raise ArchiveError(f"{table} has no rows on {day} to seal")
+    former = active_bundles(recorded_bundles(lake), table=table, days=(day, day))
+    if former and reduce(add, (b.digest for b in former)) == _lake_digest(lake, definition, day):
+        return Sealed(tuple(former), present, already=True)
+    state = day_states(lake.connection, table, [day]).get(day)
+    supersedes = () if state is not None and state.state == "dropped" else tuple(b.bundle_id for b in former)
+    version = state.version if state else 0
+    bundle = write_bundle(
+        lake, archive, definition, day, lambda: _day_reader(lake, definition, day), version=version, supersedes=supersedes, run_id=run_id
+    )
+    if bundle.row_count != present.row_count:
+        raise ArchiveError(f"{table} {day}: {bundle.row_count} rows were sealed where the lake counts {present.row_count}; seal it again")
+    kept = () if supersedes else tuple(former)
+    return Sealed((*kept, bundle), present, already=False)
+
+
+def day_query(definition: Contract) -> str:
+    """The SELECT of a day's rows in the order of the sort key; the day is bound."""
+    columns = ", ".join(identifier(n) for n in definition.column_names)
+    order = ", ".join(identifier(n) for n in definition.sort_key)
+    return f"SELECT {columns} FROM {definition.storage_name} WHERE day = ? {f'ORDER BY {order}' if order else ''}"
+
+
+def write_bundle(
+    lake: Lake,
+    archive: ArchiveFolder,
+    definition: Contract,
+    day: date,
+    rows: Rows,
+    *,
+    version: int,
+    supersedes: Sequence[str] = (),
+    rows_erased: int | None = None,
+    run_id: str | None = None,
+) -> Bundle:
+    """Write rows as a bundle, read it back, and record it as the next of the chain. Raises ArchiveError when it reads back otherwise."""
+    bundle_id = f"{utc_now(lake.connection):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
+    relative = archive.bundle_path(definition.full_name, day, bundle_id)
+    path = archive.create(relative) / ROWS_FILE
+    try:
+        digest, file, times = _write_and_read_back(lake, definition, path, rows)
+    except BaseException:
+        archive.remove(relative)
+        raise
+    manifest = Manifest(
+        bundle_id=bundle_id,
+        table=definition.full_name,
+        day=day.isoformat(),
+        row_count=digest.rows,
+        size_bytes=file.bytes,
+        rows_digest=digest.hex,
+        time_column=definition.time_column,
+        time_min=iso(times[0]),
+        time_max=iso(times[1]),
+        grain=list(definition.grain),
+        columns=columns_of(definition),
+        files=[file],
+        day_version=version,
+        supersedes=list(supersedes),
+        previous=None,
+        sealed_at="",
+        lakebed_version=lakebed_version(),
+    )
+    bundle = _record(lake, archive, relative, manifest, rows_erased, run_id)
+    archive.finish(relative)
+    lake.step("sealed")
+    return bundle
+
+
+def _write_and_read_back(
+    lake: Lake, definition: Contract, path: Path, rows: Rows
+) -> tuple[Digest, BundleFile, tuple[datetime | date | None, datetime | date | None]]:
+    with lake.connection.cursor() as cursor:
+        written = write_rows(path, rows(), cursor)
+        lake.step("sealing")
+        digest, file = read_back(path, cursor)
+        if digest != written:
+            raise ArchiveError(f"{path.parent.name}/{path.name} does not read back as the {written.rows} rows written; nothing was sealed")
+        if definition.time_column is None:
+            return digest, file, (None, None)
+        time = identifier(definition.time_column)
+        row = cursor.execute(f"SELECT min({time}), max({time}) FROM read_parquet(?)", [str(path)]).fetchone()
+        return digest, file, row or (None, None)
+
+
+def _record(lake: Lake, archive: ArchiveFolder, relative: str, manifest: Manifest, rows_erased: int | None, run_id: str | None) -> Bundle:
+    """Under the archive's lock: chain the manifest to the newest bundle, put it beside the files as pending, commit its record.
+
+    What dies before the commit leaves no bundle; what dies after it is finished by the next seal or verification."""
+    connection = lake.connection
+    with lake.catalog.lock(("archive", "meta.archive_bundles")):
+        chain = recorded_bundles(lake)
+        newest = chain[-1] if chain else None
+        now = utc_now(connection)
+        previous = {"bundle_id": newest.bundle_id, "manifest_sha256": newest.manifest_sha256} if newest else None
+        content = replace(manifest, previous=previous, sealed_at=now.isoformat()).encode()
+        bundle = Bundle(
+            manifest.bundle_id,
+            manifest.table,
+            date.fromisoformat(manifest.day),
+            relative,
+            sha256_of(content),
+            newest.manifest_sha256 if newest else None,
+            manifest.row_count,
+            manifest.size_bytes,
+            manifest.rows_digest,
+            now,
+            tuple(manifest.supersedes),
+            rows_erased,
+        )
+        archive.write(relative, PENDING, content)
+        lake.step("pending")
+        connection.execute("BEGIN")
+        try:
+            insert(connection, "store.meta_archive_bundles", [bundle.record()])
+            connection.execute("CALL lake.set_commit_message(?, ?)", [run_id or "lakebed", f"seal {relative}"])
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+    lake.step("recorded")
+    return bundle
+
+
+def _lake_digest(lake: Lake, definition: Contract, day: date) -> Digest:
+    with lake.connection.cursor() as cursor:
+        return rows_digest(cursor, _day_reader(lake, definition, day))
+
+
+def _day_reader(lake: Lake, definition: Contract, day: date) -> pa.RecordBatchReader:
+    return lake.connection.execute(day_query(definition), [day]).to_arrow_reader(BATCH_ROWS)

@@ -1,0 +1,97 @@
+"""Holds: placed and lifted by people (manual, legal), and those that incidents place by themselves."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import cast
+from uuid import uuid4
+
+from warehouse.contracts import CONTRACTS
+from warehouse.errors import RetentionError
+from warehouse.lake.lake import Lake
+from warehouse.lake.state import utc_now
+from warehouse.retention.policy import Hold, HoldKind
+
+INCIDENT_TABLES = ("raw.*", "core.*")
+
+
+def placed_holds(lake: Lake) -> list[Hold]:
+    """Holds that people placed and did not lift; expired ones too."""
+    rows = lake.connection.execute(
+        """SELECT hold_id, coalesce(kind, 'manual'), reason, tables, from_day, to_day, expires FROM meta.holds
+           QUALIFY row_number() OVER (PARTITION BY hold_id ORDER BY changed_at DESC) = 1 AND active ORDER BY from_day, hold_id"""
+    ).fetchall()
+    return [Hold(r[0], cast("HoldKind", r[1]), r[2], tuple(r[3].split()), r[4], r[5], r[6]) for r in rows]
+
+
+def incident_holds(lake: Lake, today: date) -> list[Hold]:
+    """One hold per incident: from when it began to when it was resolved (open ones: today), with the configured margin of days."""
+    settings = lake.settings.retention
+    if not settings.hold_incidents:
+        return []
+    margin = timedelta(days=settings.hold_incident_days)
+    rows = lake.connection.execute(
+        """SELECT source, incident_id, coalesce(title, incident_id), least(started_time, opened_time), resolved_time
+           FROM raw.incidents ORDER BY ALL"""
+    ).fetchall()
+    return [
+        Hold(f"{source}/{incident}", "incident", str(title)[:80], INCIDENT_TABLES, _day(began) - margin, _day(ended or today) + margin)
+        for source, incident, title, began, ended in rows
+    ]
+
+
+def all_holds(lake: Lake, today: date) -> list[Hold]:
+    """Placed holds and those of incidents."""
+    return [*placed_holds(lake), *incident_holds(lake, today)]
+
+
+def add_hold(
+    lake: Lake,
+    *,
+    reason: str,
+    tables: Sequence[str],
+    from_day: date,
+    to_day: date,
+    legal: bool = False,
+    expires: date | None = None,
+    placed_by: str | None = None,
+) -> Hold:
+    """Place a hold on days (both ends included) of tables, given as names or patterns.
+
+    Raises RetentionError for an empty reason, days in the wrong order, or a pattern that matches no table."""
+    if not reason.strip():
+        raise RetentionError("say why: a hold without a reason cannot be judged later")
+    if from_day > to_day:
+        raise RetentionError(f"the hold would begin on {from_day}, after its end on {to_day}")
+    hold = Hold(uuid4().hex[:8], "legal" if legal else "manual", reason.strip(), tuple(tables), from_day, to_day, expires)
+    for pattern in tables:
+        if " " in pattern or not any(Hold("", "manual", "", (pattern,), from_day, to_day).covers(t, from_day, from_day) for t in _names()):
+            raise RetentionError(f"{pattern!r} matches no table; write raw.logs, or a pattern such as raw.*")
+    _record(lake, hold, active=True, placed_by=placed_by or getpass.getuser())
+    return hold
+
+
+def remove_hold(lake: Lake, hold_id: str) -> Hold:
+    """Lift a hold. Raises RetentionError when there is none of this id."""
+    found = next((h for h in placed_holds(lake) if h.hold_id == hold_id), None)
+    if found is None:
+        raise RetentionError(f"there is no hold {hold_id}; `lakebed hold list` shows them (holds of incidents follow the incidents)")
+    _record(lake, found, active=False, placed_by=getpass.getuser())
+    return found
+
+
+def _record(lake: Lake, hold: Hold, *, active: bool, placed_by: str) -> None:
+    now = utc_now(lake.connection)
+    row = (hold.hold_id, hold.reason, " ".join(hold.tables), hold.from_day, hold.to_day, hold.expires, active, placed_by, now, hold.kind)
+    lake.append_log("meta.holds", [row])
+
+
+def _names() -> list[str]:
+    tables = [c for c in CONTRACTS.values() if c.schema != "meta"]
+    return [c.full_name for c in tables] + [f"quarantine.{c.name}" for c in tables]
+
+
+def _day(time: datetime | date) -> date:
+    return time.date() if isinstance(time, datetime) else time

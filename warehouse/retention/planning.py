@@ -1,0 +1,80 @@
+"""From the lake to a plan and back: what is there, the plan made from it, and plans as they are stored."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+from warehouse.contracts import CONTRACTS
+from warehouse.contracts.ddl import quarantine_name
+from warehouse.errors import RetentionError
+from warehouse.lake.lake import Lake
+from warehouse.lake.partitions import partitions
+from warehouse.lake.state import DayState, utc_now
+from warehouse.retention.holds import all_holds
+from warehouse.retention.policy import NO_RULE, Decision, Piece, Plan, make_plan
+
+UNKNOWN = DayState(0, "unchecked", 0, None, 0)
+
+
+def pieces(lake: Lake) -> list[Piece]:
+    """Every (table, day) of raw, core, mart and quarantine that has rows. Sizes in bytes.
+
+    Rows of a quarantine table belong to the day on which they were set aside; its size is shared out by rows, and the number of rows
+    stands for the version."""
+    by_storage = {c.storage_name: c for c in CONTRACTS.values() if c.schema != "meta"}
+    found = []
+    states: dict[str, dict[date, DayState]] = {}
+    for part in partitions(lake.connection, list(by_storage)):
+        table = by_storage[part.storage_name]
+        if table.full_name not in states:
+            states[table.full_name] = lake.states(table.full_name)
+        state = states[table.full_name].get(part.day, UNKNOWN)
+        if part.row_count:
+            found.append(Piece(table.full_name, part.day, state.version, state.state, part.row_count, part.bytes, table.has_day))
+    return found + _quarantined(lake)
+
+
+def _quarantined(lake: Lake) -> list[Piece]:
+    names = sorted({quarantine_name(c) for c in CONTRACTS.values() if c.schema != "meta"})
+    found = []
+    for part in partitions(lake.connection, names):
+        rows = lake.connection.execute(f"SELECT CAST(quarantined_at AS DATE), count(*) FROM {part.storage_name} GROUP BY ALL").fetchall()
+        total = sum(r[1] for r in rows)
+        found += [Piece(part.storage_name, day, count, "passed", count, part.bytes * count // max(total, 1)) for day, count in rows]
+    return found
+
+
+def plan_retention(lake: Lake, *, today: date | None = None, store: bool = True) -> Plan:
+    """The plan for today (UTC), stored under its id so that it can be applied; a plan that is stored already is not stored again."""
+    day = today or datetime.now(UTC).date()
+    plan = make_plan(pieces(lake), lake.settings.retention.rules, all_holds(lake, day), day)
+    if store and not _is_stored(lake, plan.plan_id):
+        now = utc_now(lake.connection)
+        lake.append_log(
+            "meta.retention_plans",
+            [(plan.plan_id, d.table, d.day, d.version, d.action, d.rule, d.row_count, d.bytes, now, None) for d in plan.decisions],
+        )
+    return plan
+
+
+def stored_plan(lake: Lake, plan_id: str) -> tuple[Plan, set[tuple[str, date]]]:
+    """A stored plan, and the (table, day) it was applied to already. Raises RetentionError when there is none of this id."""
+    rows = lake.connection.execute(
+        """SELECT table_name, day, version, action, rule, row_count, bytes, applied_at FROM meta.retention_plans
+           WHERE plan_id = ? ORDER BY table_name, day""",
+        [plan_id],
+    ).fetchall()
+    if not rows:
+        raise RetentionError(f"there is no plan {plan_id}; `lakebed retention plan` makes one and says its id")
+    decisions = tuple(Decision(*r[:7]) for r in rows if r[7] is None)
+    uncovered = tuple(sorted({d.table for d in decisions if d.rule == NO_RULE}))
+    return Plan(plan_id, decisions, uncovered), {(r[0], r[1]) for r in rows if r[7] is not None}
+
+
+def _is_stored(lake: Lake, plan_id: str) -> bool:
+    return lake.connection.execute("SELECT 1 FROM meta.retention_plans WHERE plan_id = ? LIMIT 1", [plan_id]).fetchone() is not None
+
+
+def is_quarantine(table: str) -> bool:
+    """Whether a plan's table is a quarantine table."""
+    return table.startswith("quarantine.")
