@@ -277,7 +277,9 @@ def _quarantine_rows(connection: duckdb.DuckDBPyConnection, target: Target, rows
 
 
 def _settle_duplicates(connection: duckdb.DuckDBPyConnection, target: Target, staged: Staged) -> None:
-    """One row per grain within a batch: equal rows collapse; of rows that differ the greatest stays and the others go to quarantine."""
+    """One row per grain within a batch: equal rows collapse; of rows that differ the greatest stays and the others go to quarantine.
+
+    Day by day, to hold one day at a time; then the days between which a row moved (its grain does not say its time)."""
     contract = target.contract
     if not staged.files or not contract.collapse:
         return
@@ -294,13 +296,18 @@ def _settle_duplicates(connection: duckdb.DuckDBPyConnection, target: Target, st
         files = [f for f in staged.files if f.day == day]
         source = read_files(files, hive=contract.has_day)
         if repeats(source):
-            _rewrite_day(connection, target, staged, files, source, grain)
+            _keep_one(connection, target, staged, files, grain)
+    if contract.has_day and not {contract.time_column, "day"} & set(contract.grain):
+        source = read_files(staged.files, hive=True)
+        again = f"(SELECT {keys} FROM {source} GROUP BY {keys} HAVING count(*) > 1)"
+        days = {r[0] for r in connection.execute(f"SELECT DISTINCT day FROM {source} SEMI JOIN {again} USING ({keys})").fetchall()}
+        if days:
+            _keep_one(connection, target, staged, [f for f in staged.files if f.day in days], grain)
 
 
-def _rewrite_day(
-    connection: duckdb.DuckDBPyConnection, target: Target, staged: Staged, files: list[StagedFile], source: str, grain: str
-) -> None:
+def _keep_one(connection: duckdb.DuckDBPyConnection, target: Target, staged: Staged, files: list[StagedFile], grain: str) -> None:
     contract = target.contract
+    source = read_files(files, hive=contract.has_day)
     total = sum(f.rows for f in files)
     everything = ", ".join(identifier(n) for n in contract.column_names)
     distinct = f"SELECT DISTINCT {everything} FROM {source}"
