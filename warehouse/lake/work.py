@@ -47,7 +47,6 @@ class _Write:
     scope: tuple[str, tuple[object, ...]] | None = None
     inputs: Mapping[date, str] = field(default_factory=dict)
     rejects_only: bool = False
-    rejects_only: bool = False
 
 
 @dataclass(slots=True)
