@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 POLICY = "p99"
 RECENT_DAYS = 7
+UNKNOWN = "unknown"
 COLUMNS = (
     "opportunity_id",
     "kind",
@@ -124,7 +125,8 @@ def _sudden_costs(history: History) -> pl.DataFrame:
 
 
 def _shape(frame: pl.DataFrame) -> pl.DataFrame:
-    identified = frame.with_columns(pl.format("{}/{}", "kind", "resource_id").alias("opportunity_id"))
+    service = pl.col("service").fill_null(UNKNOWN) if "service" in frame.columns else pl.lit(UNKNOWN)
+    identified = frame.with_columns(pl.format("{}/{}", "kind", "resource_id").alias("opportunity_id"), service.alias("service"))
     types = {"allocated": pl.Float64, "recommended": pl.Float64, "saving_per_month": pl.Float64, "confidence": pl.Float64}
     return identified.select(
         (pl.col(name) if name in identified.columns else pl.lit(None).alias(name)).cast(types.get(name, pl.String)) for name in COLUMNS
