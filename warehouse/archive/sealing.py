@@ -72,8 +72,12 @@ def seal(lake: Lake, table: str, day: date, *, run_id: str | None = None) -> Sea
 def day_query(definition: Contract) -> str:
     """The SELECT of a day's rows in the order of the sort key; the day is bound."""
     columns = ", ".join(identifier(n) for n in definition.column_names)
-    order = ", ".join(identifier(n) for n in definition.sort_key)
-    return f"SELECT {columns} FROM {definition.storage_name} WHERE day = ? {f'ORDER BY {order}' if order else ''}"
+    return f"SELECT {columns} FROM {definition.storage_name} WHERE day = ? {day_order(definition)}"
+
+
+def day_order(definition: Contract) -> str:
+    """ORDER BY the contract's sort key."""
+    return f"ORDER BY {', '.join(identifier(n) for n in definition.sort_key)}" if definition.sort_key else ""
 
 
 def write_bundle(
