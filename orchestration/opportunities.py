@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 POLICY = "p99"
 RECENT_DAYS = 7
 UNKNOWN = "unknown"
+MIN_DISK_CHANGE = 0.5
+"""Block volumes grow in place but do not shrink (EBS, Azure and Google disks): only a move to half the size is worth the copying."""
 COLUMNS = (
     "opportunity_id",
     "kind",
@@ -68,9 +70,15 @@ def _resources(limits: pl.DataFrame, usage: pl.DataFrame) -> list[pl.DataFrame]:
             (pl.col("mean_utilisation") * 100).round(2),
         ).alias("evidence"),
     )
+    not_disk = pl.col("resource_kind") != "disk"
     size_rows = (
         changed.drop("allocated")
         .join(about, on="resource_id", how="left")
+        .filter(
+            pl.col("recommended").is_between((1 - MIN_DISK_CHANGE) * pl.col("allocated"), pl.col("allocated"), closed="right").not_()
+            | not_disk
+        )
+        .pipe(_worth_money)
         .with_columns(
             pl.when(pl.col("recommended") < pl.col("allocated")).then(pl.lit("oversized")).otherwise(pl.lit("undersized")).alias("kind"),
             pl.format(
@@ -83,6 +91,13 @@ def _resources(limits: pl.DataFrame, usage: pl.DataFrame) -> list[pl.DataFrame]:
         )
     )
     return [idle_rows, size_rows]
+
+
+def _worth_money(sizes: pl.DataFrame) -> pl.DataFrame:
+    """Smaller sizes that save money: by a price of their own, or as part of a machine that is too large as a whole."""
+    smaller = pl.col("recommended") < pl.col("allocated")
+    machines = sizes.filter(smaller & pl.col("saving_per_month").is_not_null()).select("machine").unique()
+    return sizes.filter(smaller.not_() | pl.col("saving_per_month").is_not_null() | pl.col("machine").is_in(machines["machine"].implode()))
 
 
 def _commitments(history: History) -> pl.DataFrame:
