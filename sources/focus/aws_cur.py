@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from itertools import chain
 
 from sources.focus.names import normalised
+from sources.focus.values import plain
 
 MARK = "lineitemlineitemtype"
 TAGS = "resourcetags"
@@ -124,7 +125,8 @@ def _category(kind: str) -> str:
 
 def _effective(found: Mapping[str, str], kind: str, billed: str, commitment: str) -> str:
     def amount(name: str) -> str:
-        return f"TRY_CAST(coalesce({_text(found, name)}, '0') AS DECIMAL(38,12))"
+        text = f"lower({_text(found, name)})"
+        return f"TRY_CAST(coalesce(CASE WHEN contains({text}, 'e') THEN {plain(text)} ELSE {text} END, '0') AS DECIMAL(38,12))"
 
     unused = f"{amount('reservation/UnusedAmortizedUpfrontFeeForBillingPeriod')} + {amount('reservation/UnusedRecurringFee')}"
     idle = f"{amount('savingsPlan/TotalCommitmentToDate')} - {amount('savingsPlan/UsedCommitment')}"

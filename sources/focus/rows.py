@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -44,9 +44,17 @@ def parts(connection: duckdb.DuckDBPyConnection, name: str, file: InputFile, pat
     ]
     connection.execute("SET preserve_insertion_order = true")
     rows = f'SELECT *, row_number() OVER () AS "__row" FROM ({mapped.select()})'
-    condition = good(reasons, empty_is_damage=False)
+    condition = good(_quick(reasons), empty_is_damage=False)
     yield Part(COSTS, connection.sql(f"SELECT {', '.join(fields)} FROM ({rows}) WHERE {condition}"))
     yield from rejects(connection, COSTS, mapped, None, reasons)
+
+
+def _quick(reasons: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The same reasons with one look for NUL characters in all texts: forty looks took a third of the reading."""
+    nul = [condition for condition, reason in reasons if reason.endswith(values.NUL)]
+    texts = ", ".join(condition.removeprefix("contains(").removesuffix(", chr(0))") for condition in nul)
+    others = [(condition, reason) for condition, reason in reasons if not reason.endswith(values.NUL)]
+    return [*others, (f"contains(concat({texts}), chr(0))", values.NUL)] if nul else others
 
 
 def periods(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, settings: FocusSettings) -> set[Period]:
@@ -69,7 +77,9 @@ def _mapped(
         raw |= {TAG + name: sql for name, sql in dialect.tag_columns.items()}
         raw |= {OTHER + name: sql for name, sql in dialect.others.items()}
     types = _types(connection, file.origin, table, raw)
-    expressions = {name: values.present(sql, types[name], settings.null_values) for name, sql in raw.items()}
+    targets = {c.name: c.type for c in PLAIN}
+    expressions = {name: values.present(sql, types[name], settings.null_values, targets.get(name, "VARCHAR")) for name, sql in raw.items()}
+    types = {name: "VARCHAR" if targets.get(name) == MONEY else kind for name, kind in types.items()}
     return Mapped(file.origin, table, "", {}, None, expressions, types), dialect
 
 
@@ -101,7 +111,7 @@ def _columns(mapped: Mapped, dialect: Dialect) -> dict[str, Converted]:
             continue
         raw, raw_type = identifier("r_" + column.name), mapped.types[column.name]
         if column.type == MONEY:
-            found[column.name] = values.number(column.name, raw, raw_type, required=column.required)
+            found[column.name] = values.number(column.name, raw, required=column.required)
         elif column.type == "TIMESTAMP":
             found[column.name] = values.moment(column.name, raw, raw_type)
         else:
@@ -113,8 +123,9 @@ def _columns(mapped: Mapped, dialect: Dialect) -> dict[str, Converted]:
     others = {name: identifier("r_" + OTHER + name) for name in dialect.others}
     if dialect.tags:
         raw = identifier("r_" + ALL_TAGS)
-        found["Tags"] = Converted(values.tag_map(raw, mapped.types[ALL_TAGS]))
-        others |= {"Tags": f"CASE WHEN {found['Tags'].sql} IS NULL THEN {raw} END"}
+        tags, readable = values.tags(raw, mapped.types[ALL_TAGS])
+        found["Tags"] = Converted(tags)
+        others |= {"Tags": f"CASE WHEN NOT {readable} THEN {raw} END"}
     elif dialect.tag_columns:
         found["Tags"] = Converted(values.map_of({name: identifier("r_" + TAG + name) for name in dialect.tag_columns}))
     found["x_columns"] = Converted(values.map_of(others))

@@ -10,33 +10,56 @@ from warehouse.contracts.focus import ENUMERATIONS, MONEY
 from warehouse.lake.connection import literal
 
 EXACT = ("DECIMAL", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+# Azure writes 2024-09-01T00:00Z.
 NO_SECONDS = r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2})(Z|[+-]\d{2}:?\d{2})?$"
+SCIENTIFIC = r"([+-]?)(\d*)\.?(\d*)e([+-]?\d{1,4})"
+NUL = "_has_nul_character"
 CURRENCIES = ("BillingCurrency", "PricingCurrency")
 
 
-def present(sql: str, type_name: str, null_values: Sequence[str]) -> str:
-    """A value as it stands in a file, with the texts that mean nothing as NULL, and trimmed."""
+def present(sql: str, type_name: str, null_values: Sequence[str], target: str) -> str:
+    """A value as it stands in a file, trimmed, with texts that mean nothing as NULL, and in a form that casts to `target`: numbers
+    exact or as text (binary floating point goes by its shortest text, never by its bits), times with seconds."""
+    base = type_name.split("(")[0]
+    if target == MONEY and base not in EXACT:
+        text = f"lower(trim(CAST({sql} AS VARCHAR)))"
+        return f"CASE WHEN {text} IN ({_nulls(null_values, 'nan')}) THEN NULL WHEN contains({text}, 'e') THEN {plain(text)} ELSE {text} END"
     if type_name != "VARCHAR":
         return sql
-    nulls = ", ".join(literal(v.lower()) for v in {"", *null_values})
-    return f"CASE WHEN lower(trim({sql})) NOT IN ({nulls}) THEN trim({sql}) END"
+    text = f"CASE WHEN lower(trim({sql})) NOT IN ({_nulls(null_values)}) THEN trim({sql}) END"
+    return f"regexp_replace({text}, {literal(NO_SECONDS)}, '\\1:00\\2')" if target == "TIMESTAMP" else text
 
 
-def number(name: str, raw: str, raw_type: str, *, required: bool) -> Converted:
-    """DECIMAL(38,12), rounded half away from zero at the 12th digit. Binary floating point goes by its shortest text, never by its
-    bits; NaN is no value. Text with an exponent is exact."""
-    text = raw if raw_type.split("(")[0] in (*EXACT, "VARCHAR") else f"CAST({raw} AS VARCHAR)"
-    if raw_type.split("(")[0] not in EXACT:
-        text = f"CASE WHEN lower({text}) <> 'nan' THEN {text} END"
-    sql = f"TRY_CAST({text} AS {MONEY})"
-    absent = ((f"{text} IS NULL", f"{name}_missing"),) if required else ()
-    return Converted(sql, (*absent, (f"{text} IS NOT NULL AND {sql} IS NULL", f"{name}_not_a_number")))
+def plain(text: str) -> str:
+    """SQL for a number with an exponent written without one; other texts stay as they are.
+
+    DuckDB's own cast of an exponent to DECIMAL is off by up to 9 in the last digit: `8.5E-14` became 0.000000000001."""
+    part = {name: f"regexp_extract({text}, {literal(SCIENTIFIC)}, {n})" for n, name in enumerate(("sign", "whole", "rest", "exponent"), 1)}
+    digits = f"({part['whole']} || {part['rest']})"
+    point = f"(len({part['whole']}) + CAST({part['exponent']} AS INTEGER))"
+    return f"""CASE WHEN NOT regexp_full_match({text}, {literal(SCIENTIFIC)}) OR {digits} = '' THEN {text}
+        WHEN regexp_full_match({digits}, '0+') THEN '0'
+        WHEN {point} <= 0 THEN {part["sign"]} || '0.' || repeat('0', least(-{point}, 40)) || {digits}
+        WHEN {point} >= len({digits}) THEN {part["sign"]} || {digits} || repeat('0', least({point} - len({digits}), 40))
+        ELSE {part["sign"]} || left({digits}, {point}) || '.' || substr({digits}, {point} + 1) END"""
+
+
+def _nulls(null_values: Sequence[str], *others: str) -> str:
+    return ", ".join(sorted({literal(v.lower()) for v in ("", *others, *null_values)}))
+
+
+def number(name: str, raw: str, *, required: bool) -> Converted:
+    """DECIMAL(38,12), rounded half away from zero at the 12th digit.
+
+    Amounts under a million go by 64 bits: the cast to 128 bits took 3.1 us, this one 0.05."""
+    sql = f"coalesce(CAST(TRY_CAST({raw} AS DECIMAL(18,12)) AS {MONEY}), TRY_CAST({raw} AS {MONEY}))"
+    absent = ((f"{raw} IS NULL", f"{name}_missing"),) if required else ()
+    return Converted(sql, (*absent, (f"{raw} IS NOT NULL AND {sql} IS NULL", f"{name}_not_a_number")))
 
 
 def moment(name: str, raw: str, raw_type: str) -> Converted:
-    """A TIMESTAMP in UTC; texts without a zone are UTC, and Azure's `2024-09-01T00:00Z` has no seconds."""
-    text = f"regexp_replace({raw}, {literal(NO_SECONDS)}, '\\1:00\\2')" if raw_type == "VARCHAR" else raw
-    return convert(name, text, raw_type, "TIMESTAMP", TimeFormat(), required=True)
+    """A TIMESTAMP in UTC; texts without a zone are UTC."""
+    return convert(name, raw, raw_type, "TIMESTAMP", TimeFormat(), required=True)
 
 
 def words(name: str, raw: str, raw_type: str, *, required: bool) -> Converted:
@@ -50,16 +73,20 @@ def words(name: str, raw: str, raw_type: str, *, required: bool) -> Converted:
     return Converted(f"CASE lower({plain.sql}) {whens} ELSE {plain.sql} END", plain.rejects)
 
 
-def tag_map(raw: str, raw_type: str) -> str:
-    """SQL for the MAP of a column with all tags: a MAP, or JSON text (also without its braces). NULL for what is neither."""
+def tags(raw: str, raw_type: str) -> tuple[str, str]:
+    """SQL for the MAP of a column with all tags, a MAP or JSON text (also without its braces), and for whether it could be read.
+
+    Of a key that stands twice the first value counts."""
     if raw_type.startswith("MAP"):
-        return f"CAST({raw} AS MAP(VARCHAR, VARCHAR))"
+        return f"CAST({raw} AS MAP(VARCHAR, VARCHAR))", "TRUE"
     text = raw if raw_type in ("VARCHAR", "JSON") else f"CAST(to_json({raw}) AS VARCHAR)"
     braced = f"CASE WHEN starts_with({text}, '{{') THEN {text} ELSE '{{' || {text} || '}}' END"
-    document = f"CASE WHEN json_valid({braced}) THEN {braced} END"
+    readable = f"CASE WHEN json_valid({braced}) THEN json_type({braced}) = 'OBJECT' ELSE FALSE END"
     pointer = "'/' || replace(replace(k, '~', '~0'), '/', '~1')"
-    entries = f"list_transform(list_distinct(json_keys(j)), lambda k: {{'k': k, 'v': json_extract_string(j, {pointer})}})"
-    return f"list_transform([{document}], lambda j: CASE WHEN json_type(j) = 'OBJECT' THEN map_from_entries({entries}) END)[1]"
+    first = f"list_transform(list_distinct(json_keys({braced})), lambda k: {{'k': k, 'v': json_extract_string({braced}, {pointer})}})"
+    unique = f"len(json_keys({braced})) = len(list_distinct(json_keys({braced})))"
+    whole = f"""from_json({braced}, '"MAP(VARCHAR, VARCHAR)"')"""
+    return f"CASE WHEN NOT {readable} THEN NULL WHEN {unique} THEN {whole} ELSE map_from_entries({first}) END", readable
 
 
 def map_of(entries: Mapping[str, str]) -> str:
