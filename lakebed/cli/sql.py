@@ -119,6 +119,9 @@ def answer(session: Session, text: str) -> None:
             sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        problem = "stopped by the user"
+        raise
     except QueryError as error:
         problem = str(error)
         raise

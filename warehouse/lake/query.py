@@ -44,7 +44,8 @@ def open_read_only(settings: Settings, macros: str = "") -> duckdb.DuckDBPyConne
     connection, catalog = attach(settings, read_only=True)
     try:
         if macros:
-            connection.execute(macros)
+            with _keyboard():
+                connection.execute(macros)
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET enable_progress_bar = false")
         connection.execute(f"SET max_temp_directory_size = {literal(SPILL_LIMIT)}")
@@ -112,7 +113,8 @@ def query(
 
 def _start(connection: duckdb.DuckDBPyConnection, statement: Statement, timeout_s: float, expired: threading.Event) -> Result:
     try:
-        reader = connection.execute(statement.text).to_arrow_reader(BATCH_ROWS)
+        with _keyboard():
+            reader = connection.execute(statement.text).to_arrow_reader(BATCH_ROWS)
     except duckdb.Error as error:
         raise _explained(error, timeout_s, expired) from None
 
@@ -127,6 +129,17 @@ def _start(connection: duckdb.DuckDBPyConnection, statement: Statement, timeout_
             yield batch
 
     return Result(reader.schema, batches(), statement.tables)
+
+
+@contextmanager
+def _keyboard() -> Iterator[None]:
+    """Ctrl+C during a query comes out of DuckDB as a RuntimeError; it is a KeyboardInterrupt again here."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "Query interrupted" in str(error):
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _explained(error: Exception, timeout_s: float, expired: threading.Event) -> QueryError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -238,6 +240,15 @@ def test_the_time_runs_until_the_last_row(door: tuple[Settings, duckdb.DuckDBPyC
     ):
         for _batch in result.batches:
             pass
+
+
+def test_ctrl_c_stops_a_query(door: tuple[Settings, duckdb.DuckDBPyConnection]) -> None:
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        ask(door, "SELECT count(*) FROM range(1000000000000) a, range(100000000) b", timeout_s=30)
+    timer.join()
+    assert ask(door, "SELECT 1") == [(1,)]
 
 
 def test_a_memory_bomb_fails_alone(door: tuple[Settings, duckdb.DuckDBPyConnection]) -> None:
