@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, MaterializeResult, MetadataValue, asset
 
 from orchestration.resources import Platform
+from orchestration.retention_assets import retention_assets
 
 UPKEEP = ("publish", "retention", "drill", "report")
 PUBLISHED = [AssetKey(["mart", name]) for name in ("service_health_daily", "cost_by_service_daily", "capacity_plan", "roi")]
@@ -29,4 +30,4 @@ def hot_warehouse(context: AssetExecutionContext, platform: Platform) -> Materia
 
 def upkeep_assets() -> Sequence[AssetsDefinition]:
     """All of them."""
-    return [hot_warehouse]
+    return [hot_warehouse, *retention_assets()]

@@ -1,0 +1,150 @@
+"""Assets of the nightly retention (keep, archive or drop; settle; tidy) and of the weekly restore drill."""
+
+from collections.abc import Sequence
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    MaterializeResult,
+    MetadataValue,
+    asset,
+)
+
+from orchestration.metadata import markdown_table
+from orchestration.resources import Platform
+
+RETAINED, SETTLED, TIDIED = AssetKey(["lake", "retained"]), AssetKey(["lake", "settled"]), AssetKey(["lake", "tidied"])
+VERIFIED, DRILLED = AssetKey(["archive", "verified"]), AssetKey(["archive", "restore_drill"])
+OWNERS = ["team:platform"]
+
+
+@asset(
+    key=RETAINED,
+    group_name="retention",
+    kinds={"parquet", "ducklake"},
+    owners=OWNERS,
+    check_specs=[AssetCheckSpec("drills_current", asset=RETAINED, description="A restore was tried lately, and what came back was equal")],
+)
+def retained(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
+    """Make the plan of the day and apply it: what is past its rule is archived, read back and dropped; holds beat rules."""
+    from warehouse.archive.drilling import drill_problem
+    from warehouse.retention.applying import apply_plan
+    from warehouse.retention.planning import plan_retention
+
+    plan = plan_retention(platform.lake)
+    result = apply_plan(platform.lake, plan.plan_id, run_id=context.run.run_id, progress=platform.report)
+    rules: dict[str, int] = {}
+    for decision in plan.decisions:
+        rules[decision.rule] = rules.get(decision.rule, 0) + 1
+    problem = drill_problem(platform.lake)
+    kept = len(plan.of("keep"))
+    return MaterializeResult(
+        metadata={
+            "summary": f"kept {kept:,}, archived {result.archived:,}, dropped {result.dropped:,} partitions ({result.bytes:,} bytes)",
+            "plan": plan.plan_id,
+            "rows_dropped": result.rows,
+            "bytes_dropped": result.bytes,
+            "rules": MetadataValue.md(markdown_table({"rule": "partitions"}, dict(sorted(rules.items())))),
+        },
+        check_results=[
+            AssetCheckResult(check_name="drills_current", passed=problem is None, metadata={"problem": problem} if problem else {})
+        ],
+    )
+
+
+@asset(key=SETTLED, group_name="retention", deps=[RETAINED], kinds={"parquet", "ducklake"}, owners=OWNERS)
+def settled(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
+    """Days past the hot window as one sorted file per table, with exactly the rows that landed."""
+    from warehouse.tiers.settle import settle
+
+    result = settle(platform.lake, progress=platform.report)
+    return MaterializeResult(
+        metadata={
+            "summary": f"{result.days:,} days: {result.files_before:,} files became {result.days:,}, "
+            f"{result.bytes_before:,} bytes became {result.bytes_after:,}",
+            "rows": result.rows,
+            "bytes_before": result.bytes_before,
+            "bytes_after": result.bytes_after,
+            "seconds": result.seconds,
+        }
+    )
+
+
+@asset(key=TIDIED, group_name="retention", deps=[SETTLED], kinds={"ducklake"}, owners=OWNERS)
+def tidied(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
+    """Logs merged; snapshots, unneeded files and orphans that are over a day old removed."""
+    from warehouse.lake.maintenance import tidy
+
+    result = tidy(platform.lake)
+    return MaterializeResult(
+        metadata={
+            "summary": f"{result.merged_logs} logs merged, {result.expired_snapshots:,} snapshots expired, "
+            f"{result.removed_files + result.removed_orphans:,} files removed",
+            "orphans": result.removed_orphans,
+        }
+    )
+
+
+@asset(
+    key=VERIFIED,
+    group_name="drill",
+    deps=[RETAINED],
+    kinds={"parquet"},
+    owners=OWNERS,
+    check_specs=[AssetCheckSpec("as_sealed", asset=VERIFIED, description="Every file, manifest and link of the chain is as it was sealed")],
+)
+def verified(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
+    """Every sealed bundle compared with its hashes."""
+    from warehouse.archive.verifying import verify
+
+    result = verify(platform.lake, progress=platform.report)
+    problems = {f"{p.kind}: {p.path}": f"{p.rows} rows of {p.table} {p.day} in doubt; {p.detail}" for p in result.problems[:50]}
+    return MaterializeResult(
+        metadata={
+            "summary": f"{result.bundles:,} bundles, {result.rows:,} rows as sealed; {len(result.problems)} problems",
+            "seconds": result.seconds,
+        },
+        check_results=[
+            AssetCheckResult(
+                check_name="as_sealed",
+                passed=not problems,
+                metadata={"problems": MetadataValue.md(markdown_table({"what": "rows"}, problems))} if problems else {},
+            )
+        ],
+    )
+
+
+@asset(
+    key=DRILLED,
+    group_name="drill",
+    deps=[VERIFIED],
+    kinds={"parquet"},
+    owners=OWNERS,
+    check_specs=[AssetCheckSpec("restored_equal", asset=DRILLED, description="What was restored equals what was sealed")],
+)
+def restore_drill(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
+    """Random bundles restored and compared row for row; results in meta.restore_drills."""
+    from warehouse.archive.drilling import drill
+
+    drills = drill(platform.lake, progress=platform.report)
+    differing = {f"{d.table} {d.day}": d.details for d in drills if not d.equal}
+    rows, seconds = sum(d.row_count for d in drills), sum(d.duration_s for d in drills)
+    told = f"{len(drills)} bundles, {rows:,} rows restored in {seconds:.1f} s, {len(differing)} differ" if drills else "no bundle yet"
+    return MaterializeResult(
+        metadata={"summary": told, "rows": rows, "seconds": seconds},
+        check_results=[
+            AssetCheckResult(
+                check_name="restored_equal",
+                passed=not differing,
+                metadata={"differing": MetadataValue.md(markdown_table({"bundle": "why"}, differing))} if differing else {},
+            )
+        ],
+    )
+
+
+def retention_assets() -> Sequence[AssetsDefinition]:
+    """All of them."""
+    return [retained, settled, tidied, verified, restore_drill]
