@@ -24,6 +24,7 @@ from warehouse.contracts import CONTRACTS
 from warehouse.errors import ConfigError, LakebedError
 from warehouse.lake import Slice
 from warehouse.lake.pending import pending_days
+from warehouse.lake.query_log import load_spool
 from warehouse.lake.state import NO_DAY, USABLE
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def run(config: Path, request: Request, *, progress: Progress = lambda _message:
         with open_instance(platform.settings) as instance:
             outcome.buried = len(bury_dead_runs(instance, platform.lake))
             seed(platform.lake, platform.settings)
+            load_spool(platform.lake)
             _execute(
                 instance,
                 config,

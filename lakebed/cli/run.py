@@ -31,7 +31,8 @@ def run_command(
     first: Annotated[str | None, typer.Option("--from", help="First day to ask servers for (YYYY-MM-DD, UTC). Default: yesterday.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last day, inclusive. Default: today.")] = None,
     allow_shrink: Annotated[
-        list[str] | None, typer.Option("--allow-shrink", metavar="SOURCE", help="Accept that this source now gives less than the lake holds.")
+        list[str] | None,
+        typer.Option("--allow-shrink", metavar="SOURCE", help="Accept that this source now gives less than the lake holds."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build the days of the window again even when nothing changed.")] = False,
     scenario: Annotated[
@@ -115,7 +116,9 @@ def _tell(outcome: Outcome, as_json: bool) -> None:
 def ui_command(
     config: ConfigOption = DEFAULT_CONFIG,
     port: Annotated[int, typer.Option(help="Port on localhost.")] = 3000,
-    host: Annotated[str, typer.Option(help="Address to listen on. The UI has no login: put a reverse proxy before anything but localhost.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. The UI has no login: put a reverse proxy before anything but localhost.")
+    ] = "127.0.0.1",
 ) -> None:
     """Open the Dagster UI, with the daemon that runs schedules and sensors, on localhost."""
     from orchestration.instance import home_of

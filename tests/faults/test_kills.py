@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.server]
 
 WORKER = Path(__file__).with_name("worker.py")
 STEPS = ("staged", "locked", "deleted", "registered", "logged", "committed")
-KILLS = 100
+KILLS = int(os.environ.get("LAKEBED_KILLS", "100"))
 TABLES = ("raw.metric_points", "core.metric_rollup_1h")
 
 
@@ -53,7 +53,8 @@ class Victim:
                 }
             )
         )
-        process = subprocess.Popen([sys.executable, str(WORKER), str(file)], stderr=(self.folder / "stderr").open("ab"))
+        with (self.folder / "stderr").open("ab") as errors:
+            process = subprocess.Popen([sys.executable, str(WORKER), str(file)], stderr=errors)
         while not ready.exists() and process.poll() is None:
             time.sleep(0.01)
         return process
@@ -130,7 +131,9 @@ def test_kills_lose_tear_and_double_nothing(tmp_path: Path, catalog: str, big_da
         assert present(lake) == expected(big_days, contents)
         rolled = lake.connection.execute("SELECT day, sum(count)::BIGINT FROM core.metric_rollup_1h GROUP BY day ORDER BY day").fetchall()
         assert rolled == [(row[0], row[1]) for row in present(lake)]
-        log = lake.connection.execute("SELECT origin, count(*) FROM meta.ingest_log WHERE source = 'killed' GROUP BY ALL HAVING count(*) > 1").fetchall()
+        log = lake.connection.execute(
+            "SELECT origin, count(*) FROM meta.ingest_log WHERE source = 'killed' GROUP BY ALL HAVING count(*) > 1"
+        ).fetchall()
         assert log == []
         for table in TABLES:
             counted = dict(lake.connection.execute(f"SELECT day, count(*) FROM {table} GROUP BY day").fetchall())
@@ -160,8 +163,13 @@ def test_eight_processes_at_once(tmp_path: Path, catalog: str, same_batch: bool)
         operations = [(str(files[day, i % 2]), str(day)) for i in range(4)]
         spec = tmp_path / f"spec{number}.json"
         journal, ready = tmp_path / f"journal{number}", tmp_path / f"ready{number}"
-        spec.write_text(json.dumps({"config": str(config), "journal": str(journal), "ready": str(ready), "operations": operations[: 1 if same_batch else 4]}))
-        processes.append(subprocess.Popen([sys.executable, str(WORKER), str(spec)], stderr=(tmp_path / f"stderr{number}").open("wb")))
+        spec.write_text(
+            json.dumps(
+                {"config": str(config), "journal": str(journal), "ready": str(ready), "operations": operations[: 1 if same_batch else 4]}
+            )
+        )
+        with (tmp_path / f"stderr{number}").open("wb") as errors:
+            processes.append(subprocess.Popen([sys.executable, str(WORKER), str(spec)], stderr=errors))
     for number, process in enumerate(processes):
         assert process.wait(timeout=300) == 0, (tmp_path / f"stderr{number}").read_text()[-3000:]
     with Lake.open(load(config)) as lake:

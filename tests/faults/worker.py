@@ -19,7 +19,8 @@ from warehouse.lake.lake import Lake
 from warehouse.settings import load
 
 ROLLUP = """
-SELECT source, series_id, date_trunc('hour', time) AS time, count(*) AS count, sum(value) AS sum, min(value) AS min, max(value) AS max, day
+SELECT source, series_id, date_trunc('hour', time) AS time, count(*) AS count,
+    0::BIGINT AS nonfinite_count, sum(value) AS sum, min(value) AS min, max(value) AS max, day
 FROM raw.metric_points WHERE day >= $start AND day < $end GROUP BY ALL ORDER BY ALL"""
 
 
