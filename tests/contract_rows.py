@@ -73,9 +73,10 @@ BREAKS: dict[str, dict[str, Row]] = {
 
 
 def row(table: Contract, number: int, day: date = DAY) -> Row:
-    """A valid row of a day; rows of different numbers differ in their grain and every required text."""
+    """A valid row of a day, without what the lake fills in; rows of different numbers differ in their grain and every required text."""
     start = datetime.combine(day, time())
-    return {c.name: _value(c.name, c.type, number, start) for c in table.columns if c.required} | VALID.get(table.full_name, {})
+    wanted = [c for c in table.columns if c.required and c.name not in given_by_lake(table)]
+    return {c.name: _value(c.name, c.type, number, start) for c in wanted} | VALID.get(table.full_name, {})
 
 
 def _value(name: str, kind: str, number: int, start: datetime) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from itertools import count
@@ -37,25 +38,37 @@ class Validator:
     """One ephemeral Great Expectations context over one lake connection."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._datasource = _datasource(connection)
+        self._cursor = connection.cursor()
+        self._cursor.execute("USE lake")
+        self._datasource = _datasource(self._cursor)
         self._numbers = count()
 
     def validate(self, contract: Contract, expectations: Sequence[Expectation], days: Slice) -> list[Outcome]:
-        """Run expectations on the rows of the days (all rows of a table without days). An expectation that raises counts as failed."""
+        """Run expectations on the rows of the days (all rows of a table without days), so that all of them see one snapshot of the lake.
+        An expectation that raises counts as failed; since it spoils their transaction, the others are then run one by one."""
+        outcomes = self._run(contract, expectations, days)
+        if len(outcomes) > 1 and any("exception" in o.result for o in outcomes):
+            return [self._run(contract, [e], days)[0] for e in expectations]
+        return outcomes
+
+    def _run(self, contract: Contract, expectations: Sequence[Expectation], days: Slice) -> list[Outcome]:
         import great_expectations as gx
 
         asset = self._datasource.add_query_asset(name=f"{contract.full_name} {next(self._numbers)}", query=_slice_query(contract, days))
         try:
             batch = asset.add_batch_definition_whole_table("slice").get_batch()
             suite = gx.ExpectationSuite(name=contract.full_name, expectations=[_translate(e, days) for e in expectations])
+            self._cursor.execute("BEGIN")
             results = batch.validate(suite, result_format="SUMMARY").results
         finally:
+            with suppress(duckdb.TransactionException):
+                self._cursor.execute("ROLLBACK")
             self._datasource.delete_asset(asset.name)
         by_name = {r.expectation_config.meta["name"]: r for r in results}
         return [_outcome(e, by_name[e.name]) for e in expectations]
 
 
-def _datasource(connection: duckdb.DuckDBPyConnection) -> Any:
+def _datasource(cursor: duckdb.DuckDBPyConnection) -> Any:
     from contextlib import contextmanager
 
     import great_expectations as gx
@@ -81,8 +94,6 @@ def _datasource(connection: duckdb.DuckDBPyConnection) -> Any:
                 self._connection = self.engine.connect()
             yield self._connection
 
-    cursor = connection.cursor()
-    cursor.execute("USE lake")
     wrapper = OpenConnection(cursor)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)

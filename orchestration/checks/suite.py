@@ -18,12 +18,15 @@ class Suite:
 
 
 def suite_of(contract: Contract) -> Suite:
-    """Required columns, grain, row count, the row rules again (on what is really in the lake), then the contract's own expectations."""
+    """Required columns (but the day, without which a row is in no slice), grain, row count, the row rules again (on what is really in the
+    lake), then the contract's own expectations."""
     parts: list[Expectation] = [_row_count(contract)]
     parts += [
-        Expectation(f"required_{c.name}", "not_null", "error", f"{c.name} is present", (c.name,)) for c in contract.columns if c.required
+        Expectation(f"required_{c.name}", "not_null", "error", f"{c.name} is present", (c.name,))
+        for c in contract.columns
+        if c.required and c.name != "day"
     ]
-    parts.append(Expectation("grain_unique", "unique", "error", f"one row per {', '.join(contract.grain)}", contract.grain))
+    parts.append(_grain_unique(contract))
     if contract.has_day and contract.time_column not in (None, "day"):
         parts.append(
             _rule(
@@ -39,6 +42,20 @@ def suite_of(contract: Contract) -> Suite:
         parts.append(_quarantined_share(contract))
     parts += contract.expectations
     return Suite(contract.full_name, tuple(replace(p) for p in parts))
+
+
+def _grain_unique(contract: Contract) -> Expectation:
+    """Of entities that stand on a day: in the whole table. Of events whose grain does not say their time: on each day, so that the verdict
+    on a day does not hang on which others are looked at."""
+    description = f"one row per {', '.join(contract.grain)}"
+    if contract.shape == "snapshot":
+        keys = ", ".join(contract.grain)
+        repeated = f"SELECT {keys} FROM {contract.full_name} GROUP BY {keys} HAVING count(*) > 1"
+        sql = f"SELECT b.* FROM {{batch}} AS b SEMI JOIN ({repeated}) AS r USING ({keys})"
+        return Expectation("grain_unique", "no_rows", "error", description, sql=sql)
+    timed = not contract.has_day or {contract.time_column, "day"} & set(contract.grain)
+    columns = contract.grain if timed else (*contract.grain, "day")
+    return Expectation("grain_unique", "unique", "error", description, columns)
 
 
 def _rule(name: str, condition: str, description: str) -> Expectation:

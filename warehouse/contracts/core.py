@@ -257,12 +257,14 @@ COSTS_DAILY = Contract(
             "reconciles_with_raw",
             "no_rows",
             "error",
-            "billed cost of a day equals the sum over raw.costs to the last digit",
-            sql="""SELECT c.day, c.billed_cost, r.billed_cost AS raw_billed_cost
-                   FROM (SELECT day, sum(billed_cost) AS billed_cost FROM {batch} AS b GROUP BY day) AS c
-                   JOIN (SELECT day, sum(BilledCost) AS billed_cost FROM raw.costs
-                         WHERE day >= {day_start} AND day < {day_end} GROUP BY day) AS r ON r.day = c.day
-                   WHERE c.billed_cost <> r.billed_cost""",
+            "billed cost of a day equals the sum over raw.costs to the last digit, where that day may be read",
+            sql="""SELECT u.day, c.billed_cost, r.billed_cost AS raw_billed_cost
+                   FROM (SELECT day FROM meta.day_state WHERE table_name = 'raw.costs' AND state IN ('passed', 'waved')
+                         AND day >= {day_start} AND day < {day_end}) AS u
+                   LEFT JOIN (SELECT day, sum(billed_cost) AS billed_cost FROM {batch} AS b GROUP BY day) AS c ON c.day = u.day
+                   LEFT JOIN (SELECT day, sum(BilledCost) AS billed_cost FROM raw.costs
+                              WHERE day >= {day_start} AND day < {day_end} GROUP BY day) AS r ON r.day = u.day
+                   WHERE coalesce(c.billed_cost, 0) <> coalesce(r.billed_cost, 0)""",
         ),
     ),
     owner="finops",

@@ -133,10 +133,17 @@ class Lake:
                 self.connection.execute("ROLLBACK")
                 raise
 
-    def set_states(self, table: str, states: Mapping[date, tuple[str, str | None]], *, run_id: str | None = None) -> None:
+    def set_states(
+        self,
+        table: str,
+        states: Mapping[date, tuple[str, str | None]],
+        *,
+        versions: Mapping[date, int] | None = None,
+        run_id: str | None = None,
+    ) -> None:
         """Record that days passed, are blocked or were waved through: day -> (state, reason). Versions stay.
 
-        Raises LakeError when a day has no version yet."""
+        versions: what was judged; days that were written since are left as they are. Raises LakeError when a day has no version yet."""
         with self.catalog.lock((table,)):
             self.connection.execute("BEGIN")
             try:
@@ -147,6 +154,7 @@ class Lake:
                 rows = {
                     day: (before[day].version, state, before[day].row_count, before[day].inputs, reason)
                     for day, (state, reason) in states.items()
+                    if versions is None or versions[day] == before[day].version
                 }
                 append_states(self.connection, table, rows, run_id)
                 self.connection.execute("CALL lake.set_commit_message('lakebed', ?)", [f"states of {table}"])

@@ -50,11 +50,12 @@ def pending_days(
     usable: Collection[str] = USABLE,
     need_day: bool = True,
 ) -> Pending:
-    """Decide for each of `days`. inputs: tables read, with the days before a day that are read of each. Inputs without days (series, configuration) count through their version only when they are configuration.
+    """Decide for each of `days`.
 
-    days: None looks at every day that an input has. A day without any input data on it needs nothing. force builds days whose inputs have
-    not changed, too. usable: the states in which an input day may be read. need_day: whether a day needs input on the day itself, or any
-    day of its lookback will do (analyses)."""
+    inputs: tables read, with how many days before a day are read of each. Inputs without days (series) do not count; configuration tables do,
+    through their version. days: None looks at every day that an input has. A day without any input data on it needs nothing. force builds
+    days whose inputs have not changed, too. usable: the states in which an input day may be read. need_day: whether a day needs input on the
+    day itself, or any day of its lookback will do (analyses)."""
     by_day = [name for name in inputs if CONTRACTS[name].has_day]
     states = {name: lake.states(name) for name in by_day}
     configuration = {
@@ -64,9 +65,22 @@ def pending_days(
     }
     own = lake.states(table)
     result = Pending()
+    closed = _closed_entity(lake, inputs, usable)
     for day in sorted({d for known in states.values() for d in known}) if days is None else days:
         _decide(result, day, inputs, states, configuration, own.get(day), force, usable, need_day)
+    if closed is not None:
+        result.waiting |= dict.fromkeys(result.build, closed)
+        result.build.clear()
     return result
+
+
+def _closed_entity(lake: Lake, inputs: Iterable[str], usable: Collection[str]) -> str | None:
+    """Why a table without days that is read (series) may not be, if so: it is read whole, so every day waits for it."""
+    for name in inputs:
+        state = None if CONTRACTS[name].has_day or CONTRACTS[name].schema == "meta" else lake.states(name).get(NO_DAY)
+        if state is not None and state.state not in usable:
+            return f"{name} is {state.state}"
+    return None
 
 
 def _decide(

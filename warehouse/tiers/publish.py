@@ -82,6 +82,9 @@ def _build(lake: Lake, target: Path, building: Path, result: Published, progress
 def _refresh(lake: Lake, contract: Contract, result: Published) -> None:
     name = f"hot.{contract.full_name}"
     _ensure_table(lake, contract)
+    whole = None if contract.schema == "meta" or contract.has_day else lake.states(contract.full_name).get(NO_DAY)
+    if whole is not None and whole.state not in USABLE:
+        return
     if contract.schema == "meta" or not contract.has_day:
         lake.connection.execute(f"DELETE FROM {name}")
         if contract.schema != "meta" or contract.full_name in LOGS or contract.shape == "entity":
