@@ -22,9 +22,7 @@ def main() -> None:
     print(f"{'lakebed demo, s':32}{demo.seconds:12.1f}  240")
     print(f"{'lakebed demo, peak MiB':32}{demo.peak_mib:12.0f}  3072")
     print(f"{'lakebed run, nothing new, s':32}{rerun.seconds:12.1f}  15")
-    print(
-        json.dumps({"demo_s": round(demo.seconds, 1), "demo_peak_mib": round(demo.peak_mib), "rerun_s": round(rerun.seconds, 1)})
-    )
+    print(json.dumps({"demo_s": round(demo.seconds, 1), "demo_peak_mib": round(demo.peak_mib), "rerun_s": round(rerun.seconds, 1)}))
 
 
 if __name__ == "__main__":

@@ -98,7 +98,8 @@ def otlp_rate(folder: Path, write: Callable[[Path], int], pattern: str) -> float
     """Points per second of wall time from OTLP files to the lake."""
     points = write(folder)
     config = parse(
-        {"data_root": str(folder), "sources": {"bench": {"kind": "otlp", "path": pattern, "settle_seconds": 0}}}, folder / "lake" / "lakebed.toml"
+        {"data_root": str(folder), "sources": {"bench": {"kind": "otlp", "path": pattern, "settle_seconds": 0}}},
+        folder / "lake" / "lakebed.toml",
     )
     seconds, rows = lake_rows(config)
     if rows != points:
@@ -119,7 +120,9 @@ def request(number: int) -> Any:
     for metric in range(100):
         entry = scope.metrics.add(name=f"metric_{metric}", unit="s")
         for step in range(20):
-            point = entry.gauge.data_points.add(time_unix_nano=start + (number * 20 + step) * 15 * 10**9, as_double=number + metric / 7 + step)
+            point = entry.gauge.data_points.add(
+                time_unix_nano=start + (number * 20 + step) * 15 * 10**9, as_double=number + metric / 7 + step
+            )
             label = point.attributes.add(key="instance")
             label.value.string_value = "host-1"
     return message

@@ -1,6 +1,7 @@
 """One asset per analysis, without partitions: an analysis looks back from the last closed day of the data, whatever days are built."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, multi_asset
 
@@ -28,7 +29,7 @@ def _asset(analysis: Analysis) -> AssetsDefinition:
         retry_policy=RETRY,
         description=analysis.run.__doc__,
     )
-    def build(context: AssetExecutionContext, platform: Platform) -> Iterator[MaterializeResult]:
+    def build(context: AssetExecutionContext, platform: Platform) -> Iterator[MaterializeResult[None]]:
         platform.report(f"analyse {analysis.name}")
         result = analyse(
             platform.lake,
@@ -40,7 +41,7 @@ def _asset(analysis: Analysis) -> AssetsDefinition:
             run_id=context.run.run_id,
         )
         for table in analysis.tables:
-            facts: dict[str, object] = {"rows_written": result.rows.get(table, 0), **table_facts(platform.lake, CONTRACTS[table])}
+            facts: dict[str, Any] = {"rows_written": result.rows.get(table, 0), **table_facts(platform.lake, CONTRACTS[table])}
             facts["looks_back_from"] = ", ".join(map(str, result.days)) or "nothing has changed since the last look"
             chart = picture(platform.lake, table, result.days[-1]) if result.days else None
             if chart is not None:

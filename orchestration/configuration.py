@@ -17,7 +17,7 @@ def seed(lake: Lake, settings: Settings, *, run_id: str | None = None) -> list[s
     """Bring meta.service_map, meta.capacity_limits and meta.prices to the configuration; returns the tables that changed.
 
     A change re-opens the days of every table that reads them."""
-    rows = {
+    rows: dict[str, list[tuple[object, ...]]] = {
         "meta.service_map": [(i, r.pattern, r.service, r.team) for i, r in enumerate(settings.service_map)],
         "meta.capacity_limits": [
             (

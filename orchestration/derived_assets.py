@@ -23,7 +23,7 @@ def sql_asset(model: Model, partitions: DailyPartitionsDefinition) -> AssetsDefi
         backfill_policy=ONE_RUN,
         retry_policy=RETRY,
     )
-    def build(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:
+    def build(context: AssetExecutionContext, platform: Platform) -> MaterializeResult[None]:
         platform.report(model.name)
         result = derive(platform.lake, model, days_of(window(context)), run_id=context.run.run_id, force=platform.force)
         return MaterializeResult(metadata=derived_facts(platform.lake, contract, result))

@@ -119,8 +119,8 @@ def _headlines(result: ExecuteInProcessResult) -> dict[str, str]:
     """Asset name -> its metadata entry `summary`."""
     found = {}
     for event in result.get_asset_materialization_events():
-        materialization = event.asset_materialization
-        if materialization is not None and "summary" in materialization.metadata:
+        materialization = event.step_materialization_data.materialization
+        if "summary" in materialization.metadata:
             found["/".join(materialization.asset_key.path)] = str(materialization.metadata["summary"].value)
     return found
 

@@ -73,7 +73,8 @@ PICTURES: dict[str, Callable[[Lake, date], Any]] = {
         "saving per 30 days",
     ),
     "mart.roi": _bars(
-        "SELECT replace(item, 'sensitivity:', '') AS input, p50 AS share FROM mart.roi WHERE day = $day AND starts_with(item, 'sensitivity:')",
+        """SELECT replace(item, 'sensitivity:', '') AS input, p50 AS share FROM mart.roi
+           WHERE day = $day AND starts_with(item, 'sensitivity:')""",
         "input",
         "share",
         "share of the variance of NPV",

@@ -1,6 +1,7 @@
 """The raw tables as one step: every source is read once and may fill several tables in one transaction."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from dagster import AssetExecutionContext, AssetsDefinition, DailyPartitionsDefinition, MaterializeResult, MetadataValue, multi_asset
 
@@ -22,7 +23,7 @@ def raw_assets(partitions: DailyPartitionsDefinition) -> AssetsDefinition:
         backfill_policy=ONE_RUN,
         description="Reads every configured source and lands what is new, each unit in one transaction.",
     )
-    def ingest(context: AssetExecutionContext, platform: Platform) -> Iterator[MaterializeResult]:
+    def ingest(context: AssetExecutionContext, platform: Platform) -> Iterator[MaterializeResult[None]]:
         result = read_sources(
             platform.lake,
             platform.settings,
@@ -39,8 +40,8 @@ def raw_assets(partitions: DailyPartitionsDefinition) -> AssetsDefinition:
     return ingest
 
 
-def _facts(platform: Platform, name: str, result: Ingest) -> dict[str, object]:
-    facts: dict[str, object] = {"rows_landed": result.rows.get(name, 0), **table_facts(platform.lake, CONTRACTS[name])}
+def _facts(platform: Platform, name: str, result: Ingest) -> dict[str, Any]:
+    facts: dict[str, Any] = {"rows_landed": result.rows.get(name, 0), **table_facts(platform.lake, CONTRACTS[name])}
     days = result.days.get(name, set())
     if days:
         facts["days_touched"] = len(days)

@@ -17,14 +17,14 @@ from dagster import (
 from orchestration.partitions import today
 from orchestration.resources import Platform
 from orchestration.runs import record_run
-from warehouse.settings import Settings
+from warehouse.settings import GroupSettings, Settings
 
 MAX_ATTEMPTS = 3
 
 
 def sensors(settings: Settings) -> list[SensorDefinition]:
     """The inbox sensor (when a source has an inbox) and the failure sensor."""
-    folders = {name: Path(settings.resolve_input(inbox)) for name, s in settings.sources.items() if (inbox := getattr(s, "inbox", None))}
+    folders = inboxes(settings)
 
     @sensor(job_name="ingest", minimum_interval_seconds=30, default_status=DefaultSensorStatus.RUNNING)
     def inbox(context: SensorEvaluationContext) -> RunRequest | SkipReason:
@@ -49,6 +49,17 @@ def sensors(settings: Settings) -> list[SensorDefinition]:
         record_run(platform.lake, run.run_id, run.job_name, "failure", error=context.failure_event.message)
 
     return [inbox, record_failures]
+
+
+def inboxes(settings: Settings) -> dict[str, Path]:
+    """Inbox folders by the source (and number of its input) that they belong to."""
+    found: dict[str, Path] = {}
+    for name, source in settings.sources.items():
+        for number, one in enumerate(source.inputs if isinstance(source, GroupSettings) else (source,)):
+            folder: str | None = getattr(one, "inbox", None)
+            if folder:
+                found[f"{name}#{number}"] = Path(settings.resolve_input(folder))
+    return found
 
 
 def _settled(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ PUBLISHED = [AssetKey(["mart", name]) for name in ("service_health_daily", "cost
 
 
 @asset(key=["hot", "warehouse"], group_name="publish", deps=PUBLISHED, kinds={"duckdb"}, owners=["team:platform"])
-def hot_warehouse(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:
+def hot_warehouse(context: AssetExecutionContext, platform: Platform) -> MaterializeResult[None]:
     """`warehouse.duckdb`: marts, rollups and the newest raw days as native tables, swapped in atomically."""
     from warehouse.tiers.publish import publish
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 Ask = Callable[[str], "pa.Table"]
 
-CAPACITY = "SELECT resource_id, exhaustion_p10, exhaustion_p50, exhaustion_p90 FROM mart.capacity_plan WHERE day = (SELECT max(day) FROM mart.capacity_plan)"
+CAPACITY = """SELECT resource_id, exhaustion_p10, exhaustion_p50, exhaustion_p90 FROM mart.capacity_plan
+              WHERE day = (SELECT max(day) FROM mart.capacity_plan)"""
 SHIFTS = """SELECT service, measure, time, relative_change, change_id FROM mart.change_points
             WHERE day = (SELECT max(day) FROM mart.change_points) AND measure LIKE 'latency%' AND status = 'ok'"""
 INCIDENTS = "SELECT incident_id, detect_s, acknowledge_s, resolve_s FROM core.incidents"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterator
 from datetime import date
+from typing import Any
 
 from dagster import (
     AssetCheckExecutionContext,
@@ -79,7 +80,7 @@ def _result(
     key: AssetKey, name: str, severity: AssetCheckSeverity, level: str, verdict: Verdict | None, blocked: list[date]
 ) -> AssetCheckResult:
     outcomes = [o for o in verdict.outcomes if o.severity == level] if verdict else []
-    metadata: dict[str, object] = {"expectations": len(outcomes)}
+    metadata: dict[str, Any] = {"expectations": len(outcomes)}
     if verdict is None:
         metadata["note"] = "no day in this window was written since it was last checked"
     else:

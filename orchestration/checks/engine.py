@@ -78,7 +78,7 @@ def _datasource(cursor: duckdb.DuckDBPyConnection) -> Any:
     from great_expectations.execution_engine import SqlAlchemyExecutionEngine
     from sqlalchemy.pool import StaticPool
 
-    class OpenConnection(ConnectionWrapper):  # type: ignore[misc]
+    class OpenConnection(ConnectionWrapper):
         """The lake connection as SQLAlchemy sees it; closing it is not SQLAlchemy's to do."""
 
         def close(self) -> None:
@@ -86,6 +86,8 @@ def _datasource(cursor: duckdb.DuckDBPyConnection) -> Any:
 
     class LakeEngine(SqlAlchemyExecutionEngine):  # type: ignore[misc]
         """Keeps one connection, as GX does for databases whose temporary objects die with it."""
+
+        _connection: Any = None
 
         @contextmanager
         def get_connection(self) -> Any:

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -54,7 +54,7 @@ def main(spec: dict[str, object]) -> None:
     for number, (csv, day_text) in enumerate(spec["operations"]):  # type: ignore[call-overload]
         if number in done:
             continue
-        day = datetime.strptime(day_text, "%Y-%m-%d").date()
+        day = date.fromisoformat(day_text)
         lake.land(unit(csv, day, number))
         bounds = {"start": day, "end": day + timedelta(days=1)}
         lake.replace_slice("core.metric_rollup_1h", Slice(**bounds), ROLLUP, parameters=bounds, inputs={day: str(number)})

@@ -57,8 +57,8 @@ class Contract:
     `snapshot` is an entity with a day (incidents: the day they opened); `log` is the platform's own append-only record.
     grain: the columns that identify a row. collapse: equal rows of one grain become one (not for logs and bills, where equal rows are
     separate facts that their id keeps apart).
-    Of an entity: immutable columns may never differ under one key (a hash collision is an error); merge names how a column's old and new value
-    become one (`least`, `greatest`); dirties are the columns whose span of days an upsert re-opens."""
+    Of an entity: immutable columns may never differ under one key (a hash collision is an error); merge names how a column's old and new
+    value become one (`least`, `greatest`); dirties are the columns whose span of days an upsert re-opens."""
 
     schema: str
     name: str

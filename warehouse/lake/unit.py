@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import duckdb
 import pyarrow as pa
 
-Rows = pa.RecordBatchReader | duckdb.DuckDBPyRelation
+Rows: TypeAlias = pa.RecordBatchReader | duckdb.DuckDBPyRelation
 
 REJECT_SCHEMA = pa.schema([("reason", pa.string()), ("file", pa.string()), ("line", pa.int64()), ("record", pa.string())])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -116,7 +116,7 @@ def _refresh(lake: Lake, contract: Contract, result: Published) -> None:
     result.rows += int(counted[0]) if counted else 0
 
 
-def _first_day(lake: Lake, contract: Contract, states: dict[date, object]) -> date:
+def _first_day(lake: Lake, contract: Contract, states: Mapping[date, object]) -> date:
     """First day that the hot tier keeps of a table: all of marts, the newest days of rollups and raw tables."""
     if contract.schema == "mart" or not states:
         return date.min

@@ -1,5 +1,5 @@
 """Anomaly scores: causality to the last bit, plain-loop twins of the measures, spikes found, feedback heard."""
-# ruff: noqa: DTZ001 (times in the lake are naive UTC)
+
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Change points: the segmentation against exhaustive search, and what is and is not found in rhythm and noise."""
-# ruff: noqa: DTZ001 (times in the lake are naive UTC)
+
 
 from __future__ import annotations
 

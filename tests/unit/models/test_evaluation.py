@@ -1,5 +1,5 @@
 """Losses against plain loops and against utilsforecast; event matching against exhaustive search."""
-# ruff: noqa: DTZ001 (times in the lake are naive UTC)
+
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Frames as models get them: column types, grids, frequencies."""
-# ruff: noqa: DTZ001 (times in the lake are naive UTC)
+
 
 from __future__ import annotations
 

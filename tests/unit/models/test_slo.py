@@ -1,5 +1,5 @@
 """Error budgets and burn rates against a plain loop and the Site Reliability Workbook's own figures."""
-# ruff: noqa: DTZ001 (times in the lake are naive UTC)
+
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Slopes, the Mann-Kendall test, seasonal strength and classes, against plain loops, scipy and statsmodels."""
-# ruff: noqa: DTZ001 (times in the lake are naive UTC)
+
 
 from __future__ import annotations
 

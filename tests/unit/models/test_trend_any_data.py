@@ -1,5 +1,5 @@
 """No data breaks trends, change points or anomaly scores: they answer with a status, with nulls where it is not ok, never NaN."""
-# ruff: noqa: DTZ001 (times in the lake are naive UTC)
+
 
 from __future__ import annotations
 
