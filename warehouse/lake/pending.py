@@ -50,12 +50,12 @@ def pending_days(
     usable: Collection[str] = USABLE,
     need_day: bool = True,
 ) -> Pending:
-    """Decide for each of `days`.
+    """Decide for each of `days`; None looks at every day that an input has.
 
-    inputs: tables read, with how many days before a day are read of each. Inputs without days (series) do not count; configuration
-    tables do, through their version. days: None looks at every day that an input has. A day without any input data on it needs
-    nothing. force builds days whose inputs have not changed, too. usable: the states in which an input day may be read. need_day:
-    whether a day needs input on the day itself, or any day of its lookback will do (analyses)."""
+    inputs: tables read, with how many days before a day are read of each. Inputs without days count through their version when they are
+    configuration; of the others (series) only the state counts, since every sample moves their last_seen. A day without any input data
+    on it needs nothing. force builds days whose inputs have not changed, too. usable: the states in which an input may be read.
+    need_day: whether a day needs input on the day itself, or any day of its lookback will do (analyses)."""
     by_day = [name for name in inputs if CONTRACTS[name].has_day]
     states = {name: lake.states(name) for name in by_day}
     configuration = {
