@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -55,7 +57,20 @@ def quick_digest(connection: duckdb.DuckDBPyConnection, reader: pa.RecordBatchRe
     return _digest(connection, reader, QUICK)
 
 
+def quick_digests(connection: duckdb.DuckDBPyConnection, reader: pa.RecordBatchReader) -> dict[date, Digest]:
+    """`quick_digest` for each value of the column `day`, in one pass."""
+    rows = _summed(connection, reader, QUICK, "r.day", "GROUP BY r.day")
+    return {r[0]: Digest(int(r[1]), int(r[2]), int(r[3])) for r in rows}
+
+
 def _digest(connection: duckdb.DuckDBPyConnection, reader: pa.RecordBatchReader, terms: tuple[str, str]) -> Digest:
+    (row,) = _summed(connection, reader, terms, "NULL", "")
+    return Digest(int(row[1]), int(row[2]), int(row[3]))
+
+
+def _summed(
+    connection: duckdb.DuckDBPyConnection, reader: pa.RecordBatchReader, terms: tuple[str, str], key: str, grouping: str
+) -> list[tuple[Any, ...]]:
     schema = pa.schema([(field.name, _bits_type(field.type)) for field in reader.schema])
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -64,15 +79,13 @@ def _digest(connection: duckdb.DuckDBPyConnection, reader: pa.RecordBatchReader,
 
     connection.register("digested_rows", pa.RecordBatchReader.from_batches(schema, batches()))
     try:
-        row = connection.execute(
-            f"""SELECT count(*), coalesce(sum(CAST({terms[0]} AS HUGEINT)), 0) % {MODULUS},
+        return connection.execute(
+            f"""SELECT {key}, count(*), coalesce(sum(CAST({terms[0]} AS HUGEINT)), 0) % {MODULUS},
                        coalesce(sum(CAST({terms[1]} AS HUGEINT)), 0) % {MODULUS}
-                FROM digested_rows AS r"""
-        ).fetchone()
+                FROM digested_rows AS r {grouping}"""
+        ).fetchall()
     finally:
         connection.unregister("digested_rows")
-    assert row is not None
-    return Digest(int(row[0]), int(row[1]), int(row[2]))
 
 
 def as_bits(array: pa.Array) -> pa.Array:

@@ -17,7 +17,7 @@ from warehouse.errors import LakeError
 from warehouse.lake.connection import literal
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import partition
-from warehouse.lake.rewriting import SETTLED_PARQUET, forget, replace_files
+from warehouse.lake.rewriting import SETTLED_PARQUET, Replacement, forget, replace_files
 from warehouse.lake.state import NO_DAY
 
 GRACE = timedelta(hours=24)
@@ -63,12 +63,9 @@ def merge_files(lake: Lake, storage_name: str) -> bool:
         return False
     path = f"{lake.folder(storage_name)}/merged_{uuid4()}.parquet"
     lake.connection.execute(f"COPY (FROM {storage_name}) TO {literal(path)} ({SETTLED_PARQUET})")
-    merged = False
-    try:
-        merged = replace_files(lake, before, path, before.row_count, f"merge {storage_name}")
-    finally:
-        if not merged:
-            forget(path)
+    merged = bool(replace_files(lake, [Replacement(before, path, before.row_count)], f"merge {storage_name}"))
+    if not merged:
+        forget(path)
     return merged
 
 

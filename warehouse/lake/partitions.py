@@ -53,4 +53,9 @@ def partitions(connection: duckdb.DuckDBPyConnection, storage_names: Sequence[st
 def partition(connection: duckdb.DuckDBPyConnection, storage_name: str, day: date) -> Partition:
     """One partition; without files when nothing is there."""
     found = [p for p in partitions(connection, [storage_name]) if p.day == day]
-    return found[0] if found else Partition(storage_name, day, (), (), 0, 0, False)
+    return found[0] if found else nothing(storage_name, day)
+
+
+def nothing(storage_name: str, day: date) -> Partition:
+    """A partition without files."""
+    return Partition(storage_name, day, (), (), 0, 0, False)

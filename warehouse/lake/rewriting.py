@@ -1,9 +1,9 @@
 """Maintenance's own ways to write: `rewrite` (the same rows, sorted, in one file), `drop` (a day that an applied plan names) and `erase`
-(the rows of a subject). Each is one transaction per table and day, and refuses when what it was told about is not what is there."""
+(the rows of a subject). Each is one transaction, and refuses when what it was told about is not what is there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,10 +15,10 @@ from warehouse.contracts import CONTRACTS, Contract, contract
 from warehouse.contracts.ddl import quarantine_name
 from warehouse.errors import LakeError, RetentionError
 from warehouse.lake.connection import identifier, literal
-from warehouse.lake.digest import BATCH_ROWS, Digest, quick_digest
+from warehouse.lake.digest import BATCH_ROWS, Digest, quick_digest, quick_digests
 from warehouse.lake.lake import Lake
-from warehouse.lake.partitions import SETTLED, Partition, partition
-from warehouse.lake.state import append_states, day_states, insert, utc_now
+from warehouse.lake.partitions import SETTLED, Partition, nothing, partition, partitions
+from warehouse.lake.state import NO_DAY, append_states, day_states, insert, utc_now
 
 SETTLED_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 524288"
 WITHOUT_DICTIONARIES = f"{SETTLED_PARQUET}, DICTIONARY_SIZE_LIMIT 1"
@@ -26,35 +26,91 @@ WITHOUT_DICTIONARIES = f"{SETTLED_PARQUET}, DICTIONARY_SIZE_LIMIT 1"
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """What rewriting a day did. bytes: before and after."""
+    """What rewriting days did. bytes: before and after."""
 
+    days: int = 0
+    rows: int = 0
+    files_before: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A partition as it was seen, and what is to stand in its place: one file of so many rows, or nothing."""
+
+    before: Partition
+    path: str | None
     rows: int
-    files_before: int
-    bytes_before: int
-    bytes_after: int
 
 
-def rewrite(lake: Lake, table: str, day: date) -> Rewritten | None:
-    """Write a day (NO_DAY: a table without days) as one file sorted by the contract's sort key. Rows and the day's version stay.
+def rewrite(lake: Lake, table: str, days: Collection[date]) -> Rewritten:
+    """Write each day (NO_DAY: a table without days) as one file sorted by the contract's sort key, all in one transaction.
 
-    None when there is nothing to do: no rows, written so already, or another writer came between.
-    Raises LakeError when the new file does not hold the same rows, bit for bit; nothing is changed then."""
+    Rows and the days' versions stay. Left alone are days without rows, days written so already, and days that another writer came between.
+    Raises LakeError when a new file does not hold the same rows, bit for bit; nothing is changed then."""
     definition = contract(table)
-    before = partition(lake.connection, definition.storage_name, day)
-    if not before.files or before.settled:
-        return None
-    path = new_file(lake, definition, day)
-    done = False
+    parts = [p for p in partitions(lake.connection, [definition.storage_name]) if p.day in days and p.files and not p.settled]
+    if not parts:
+        return Rewritten()
+    new = {p.day: Replacement(p, new_file(lake, definition, p.day), p.row_count) for p in parts}
     try:
-        _write_sorted(lake, lake.connection, definition, day_rows(definition, day), path)
-        done = replace_files(lake, before, path, before.row_count, f"settle {table} {day}")
-    finally:
-        if not done:
-            forget(path)
-    if not done:
-        return None
-    after = partition(lake.connection, definition.storage_name, day)
-    return Rewritten(before.row_count, len(before.files), before.bytes, after.bytes)
+        _write_days(lake, definition, {day: str(r.path) for day, r in new.items()})
+    except BaseException:
+        forget(*(r.path for r in new.values()))
+        raise
+    done = replace_files(lake, list(new.values()), f"settle {table} {min(new)} {len(new)} day(s)")
+    forget(*(r.path for r in new.values() if r not in done))
+    return Rewritten(
+        len(done),
+        sum(r.rows for r in done),
+        sum(len(r.before.files) for r in done),
+        sum(r.before.bytes for r in done),
+        _bytes_of(lake, done),
+    )
+
+
+def _bytes_of(lake: Lake, done: Sequence[Replacement]) -> int:
+    days = {r.before.day for r in done}
+    return sum(p.bytes for p in partitions(lake.connection, [done[0].before.storage_name]) if p.day in days) if done else 0
+
+
+def _write_days(lake: Lake, definition: Contract, paths: Mapping[date, str]) -> None:
+    """Write every day sorted to its path, and prove that the files hold the lake's rows, all days in one pass over each."""
+    lake.step("settling")
+    for day, path in paths.items():
+        _copy_sorted(lake.connection, definition, day_rows(definition, day), path, SETTLED_PARQUET)
+    expected = _day_digests(lake, definition, f"FROM {definition.storage_name} WHERE {_where(definition, paths)}")
+    for day, found in _file_digests(lake, definition, paths).items():
+        if found != expected.get(day):
+            _copy_sorted(lake.connection, definition, day_rows(definition, day), paths[day], WITHOUT_DICTIONARIES)
+    if _file_digests(lake, definition, paths) != expected:
+        raise LakeError(
+            f"{definition.full_name}: the sorted files of {min(paths)} to {max(paths)} do not hold the lake's rows; nothing was changed"
+        )
+    lake.step("settled")
+
+
+def _file_digests(lake: Lake, definition: Contract, paths: Mapping[date, str]) -> dict[date, Digest]:
+    files = ", ".join(literal(p) for p in paths.values())
+    hive = "hive_partitioning = true, hive_types = {'day': DATE}" if definition.has_day else "hive_partitioning = false"
+    return _day_digests(lake, definition, f"FROM read_parquet([{files}], {hive})")
+
+
+def _day_digests(lake: Lake, definition: Contract, source: str) -> dict[date, Digest]:
+    columns = ", ".join(identifier(n) for n in definition.column_names if n != "day")
+    day = "day" if definition.has_day else f"DATE '{NO_DAY}' AS day"
+    reader = lake.connection.execute(f"SELECT {columns}, {day} {source}").to_arrow_reader(BATCH_ROWS)
+    with lake.connection.cursor() as cursor:
+        return quick_digests(cursor, reader)
+
+
+def _where(definition: Contract, days: Collection[date]) -> str:
+    """Condition for days: bounds, by which files are left out, and the days themselves."""
+    if not definition.has_day:
+        return "TRUE"
+    named = ", ".join(f"DATE '{d}'" for d in sorted(days))
+    return f"day >= DATE '{min(days)}' AND day <= DATE '{max(days)}' AND day IN ({named})"
 
 
 def new_file(lake: Lake, definition: Contract, day: date) -> str:
@@ -65,10 +121,11 @@ def new_file(lake: Lake, definition: Contract, day: date) -> str:
     return f"{folder}/{SETTLED}{uuid4()}.parquet"
 
 
-def forget(path: str) -> None:
-    """Delete a file that was not registered (those of object stores are swept as orphans)."""
-    if "://" not in path:
-        Path(path).unlink(missing_ok=True)
+def forget(*paths: str | None) -> None:
+    """Delete files that were not registered (those of object stores are swept as orphans)."""
+    for path in paths:
+        if path is not None and "://" not in path:
+            Path(path).unlink(missing_ok=True)
 
 
 def day_rows(definition: Contract, day: date, *, condition: str | None = None) -> str:
@@ -85,16 +142,25 @@ def _write_sorted(
     """Write the rows of a SELECT sorted, and prove that the file holds them bit for bit.
 
     DuckDB's dictionaries make all NaN one and 0.0 of -0.0; where that would change a row, the file is written without them."""
-    order = ", ".join(identifier(n) for n in definition.sort_key if n != "day")
     lake.step("settling")
-    expected = _digest(connection, select, values)
-    for options in (SETTLED_PARQUET, WITHOUT_DICTIONARIES):
-        connection.execute(f"COPY ({select}{f' ORDER BY {order}' if order else ''}) TO {literal(path)} ({options})", list(values))
-        found = _digest(connection, f"SELECT * FROM read_parquet({literal(path)}, hive_partitioning = false)")
-        if found == expected:
-            lake.step("settled")
-            return
-    raise LakeError(f"{definition.full_name}: {path} does not hold the {expected.rows} rows it should; nothing was changed")
+    try:
+        expected = _digest(connection, select, values)
+        for options in (SETTLED_PARQUET, WITHOUT_DICTIONARIES):
+            _copy_sorted(connection, definition, select, path, options, values)
+            if _digest(connection, f"SELECT * FROM read_parquet({literal(path)}, hive_partitioning = false)") == expected:
+                lake.step("settled")
+                return
+        raise LakeError(f"{definition.full_name}: {path} does not hold the {expected.rows} rows it should; nothing was changed")
+    except BaseException:
+        forget(path)
+        raise
+
+
+def _copy_sorted(
+    connection: duckdb.DuckDBPyConnection, definition: Contract, select: str, path: str, options: str, values: tuple[object, ...] = ()
+) -> None:
+    order = ", ".join(identifier(n) for n in definition.sort_key if n != "day")
+    connection.execute(f"COPY ({select}{f' ORDER BY {order}' if order else ''}) TO {literal(path)} ({options})", list(values))
 
 
 def _digest(connection: duckdb.DuckDBPyConnection, select: str, values: tuple[object, ...] = ()) -> Digest:
@@ -119,57 +185,56 @@ def put_day(
         version = state.version + 1 if state else 1
         append_states(lake.connection, definition.full_name, {day: (version, "unchecked", count, None, reason)}, run_id)
 
-    done = False
-    try:
-        _write_sorted(lake, connection, definition, f"SELECT {columns} FROM {name}", path)
-        done = replace_files(lake, before, path, count, f"put {definition.full_name} {day}: {reason}", within=record)
-    finally:
-        if not done:
-            forget(path)
-    if not done:
+    _write_sorted(lake, connection, definition, f"SELECT {columns} FROM {name}", path)
+    if not replace_files(lake, [Replacement(before, path, count)], f"put {definition.full_name} {day}: {reason}", within=record):
+        forget(path)
         raise LakeError(f"{definition.full_name} {day} was written at the same time; nothing was changed. Run it again")
     return count
 
 
 def replace_files(
-    lake: Lake, before: Partition, path: str | None, rows: int, message: str, *, within: Callable[[], None] = lambda: None
-) -> bool:
-    """In one transaction: the files of a partition out, one file (or none) in, and whatever `within` adds to it.
+    lake: Lake, replacements: Sequence[Replacement], message: str, *, within: Callable[[], None] = lambda: None
+) -> list[Replacement]:
+    """In one transaction: the files of partitions of one table out, one file (or none) for each in, and whatever `within` adds to it.
 
-    False, and nothing changed, when the partition's files are not those of `before` any more.
-    Raises LakeError when the table would then not hold `rows` rows there."""
-    connection, name = lake.connection, before.storage_name
-    by_day = any(c.storage_name == name and c.has_day and c.shape != "log" for c in CONTRACTS.values())
-    where = f"day = DATE '{before.day}'" if by_day else "TRUE"
-    with lake.catalog.lock((_lock_name(name), "maintenance")):
+    Partitions whose files are not those of `before` any more are left alone; returned are the others. When this raises, the new files may
+    be registered already: they must not be deleted (what is not registered is swept as an orphan).
+    Raises LakeError when a partition would not hold the rows it should."""
+    connection, name = lake.connection, replacements[0].before.storage_name
+    definition = next((c for c in CONTRACTS.values() if c.storage_name == name and c.shape != "log"), None)
+    with lake.catalog.lock((definition.full_name if definition else name, "maintenance")):
         connection.execute("BEGIN")
         try:
-            if partition(connection, name, before.day) != before:
+            present = {p.day: p for p in partitions(connection, [name])}
+            done = [r for r in replacements if present.get(r.before.day, nothing(name, r.before.day)) == r.before]
+            if not done:
                 connection.execute("ROLLBACK")
-                return False
+                return []
+            where = _where(definition, [r.before.day for r in done]) if definition else "TRUE"
             connection.execute(f"DELETE FROM {name} WHERE {where}")
             lake.step("replacing")
-            lake.register(name, [path] if path else [], hive=by_day)
-            found = connection.execute(f"SELECT count(*) FROM {name} WHERE {where}").fetchone()
-            if found is None or found[0] != rows:
-                raise LakeError(f"{message}: {found} rows instead of {rows}; nothing was changed")
+            lake.register(name, [r.path for r in done if r.path], hive=definition is not None and definition.has_day)
+            _refuse_other_rows(connection, name, where, done, message)
             within()
             connection.execute("CALL lake.set_commit_message('lakebed', ?)", [message])
             connection.execute("COMMIT")
         except duckdb.TransactionException as error:
+            _rollback(connection)
             if "conflict" in str(error).lower():
-                return False
+                return []
             raise LakeError(f"{message}: the commit failed: {error}") from error
         except BaseException:
             _rollback(connection)
             raise
     lake.step("replaced")
-    return True
+    return done
 
 
-def _lock_name(storage_name: str) -> str:
-    """The name under which writers lock a table."""
-    return next((c.full_name for c in CONTRACTS.values() if c.storage_name == storage_name), storage_name)
+def _refuse_other_rows(connection: duckdb.DuckDBPyConnection, name: str, where: str, done: Sequence[Replacement], message: str) -> None:
+    wanted = sum(r.rows for r in done)
+    found = connection.execute(f"SELECT count(*) FROM {name} WHERE {where}").fetchone() if wanted else (0,)
+    if found is None or found[0] != wanted:
+        raise LakeError(f"{message}: {found} rows instead of {wanted}; nothing was changed")
 
 
 def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
@@ -187,19 +252,16 @@ def drop(lake: Lake, table: str, day: date, plan_id: str, *, present: Partition 
     Raises RetentionError when the plan does not drop this day, did so already, or the day has changed since."""
     definition = contract(table)
     before = present or partition(lake.connection, definition.storage_name, day)
-    state = day_states(lake.connection, table, [day]).get(day)
-    if state is None or not definition.has_day:
+    if not definition.has_day or not before.files:
         raise RetentionError(f"{table} has no day {day} to drop")
-    planned = _planned(lake, table, day, plan_id, state.version)
 
     def record() -> None:
-        now = day_states(lake.connection, table, [day]).get(day)
-        if now is None or now.version != state.version:
-            raise RetentionError(f"{table} {day} was written while plan {plan_id} was applied; nothing of it was dropped. Make a new plan")
+        state = day_states(lake.connection, table, [day])[day]
+        planned = _planned(lake, table, day, plan_id, state.version)
         append_states(lake.connection, table, {day: (state.version, "dropped", 0, state.inputs, f"plan {plan_id}")}, run_id)
         insert(lake.connection, "store.meta_retention_plans", [(*planned, utc_now(lake.connection))])
 
-    if not replace_files(lake, before, None, 0, f"drop {table} {day} plan {plan_id}", within=record):
+    if not replace_files(lake, [Replacement(before, None, 0)], f"drop {table} {day} plan {plan_id}", within=record):
         raise RetentionError(f"{table} {day} was written while plan {plan_id} was applied; nothing of it was dropped. Make a new plan")
     return before.row_count
 
@@ -263,14 +325,11 @@ def erase(lake: Lake, table: str, day: date, condition: str, values: tuple[objec
         kind = kind if kind == "dropped" else "unchecked"
         append_states(lake.connection, table, {day: (version, kind, left, None, reason)}, run_id)
 
-    done = False
-    try:
-        _write_sorted(lake, lake.connection, definition, day_rows(definition, day, condition=condition), path, values)
-        done = replace_files(lake, before, path if left else None, left, f"erase from {table} {day}", within=record)
-    finally:
-        if not done or not left:
-            forget(path)
-    if not done:
+    _write_sorted(lake, lake.connection, definition, day_rows(definition, day, condition=condition), path, values)
+    if not left:
+        forget(path)
+    if not replace_files(lake, [Replacement(before, path if left else None, left)], f"erase from {table} {day}", within=record):
+        forget(path)
         raise LakeError(f"{table} {day} was written while rows were erased from it; nothing of it was changed. Run it again")
     return count
 
@@ -278,19 +337,15 @@ def erase(lake: Lake, table: str, day: date, condition: str, values: tuple[objec
 def erase_quarantined(lake: Lake, table: str, value: str) -> int:
     """Remove every quarantined record of a table in whose text a value stands; returns how many went."""
     name = quarantine_name(contract(table))
-    before = partition(lake.connection, name, date(1970, 1, 1))
+    before = partition(lake.connection, name, NO_DAY)
     row = lake.connection.execute(f"SELECT count(*) FROM {name} WHERE contains(record, ?)", [value]).fetchone()
     count = int(row[0]) if row else 0
     if count == 0:
         return 0
-    path, done = f"{lake.folder(name)}/merged_{uuid4()}.parquet", False
-    left = before.row_count - count
-    try:
+    path, left = f"{lake.folder(name)}/merged_{uuid4()}.parquet" if before.row_count > count else None, before.row_count - count
+    if path is not None:
         lake.connection.execute(f"COPY (FROM {name} WHERE contains(record, ?) IS NOT TRUE) TO {literal(path)} ({SETTLED_PARQUET})", [value])
-        done = replace_files(lake, before, path if left else None, left, f"erase from {name}")
-    finally:
-        if not done or not left:
-            forget(path)
-    if not done:
+    if not replace_files(lake, [Replacement(before, path, left)], f"erase from {name}"):
+        forget(path)
         raise LakeError(f"{name} was written while rows were erased from it; nothing of it was changed. Run it again")
     return count

@@ -12,11 +12,15 @@ from warehouse.archive.sealing import seal
 from warehouse.contracts import contract
 from warehouse.errors import RetentionError
 from warehouse.lake.lake import Lake
+from warehouse.lake.maintenance import merge_files
 from warehouse.lake.partitions import partition
 from warehouse.lake.rewriting import drop, drop_quarantined
 from warehouse.retention.holds import all_holds
 from warehouse.retention.planning import is_quarantine, pieces, stored_plan
 from warehouse.retention.policy import Decision, Plan
+
+LOOK_AGAIN = 16
+GROWING_LOGS = ("store.meta_archive_bundles", "store.meta_retention_plans", "store.meta_day_state")
 
 
 @dataclass(slots=True)
@@ -52,7 +56,10 @@ def apply_plan(
     _refuse_doubts(lake, plan, todo, day)
     for number, decision in enumerate(todo, 1):
         progress(f"{decision.action} {decision.table} {decision.day} ({number} of {len(todo)})")
-        _refuse_held(lake, plan_id, [decision], day)
+        if number % LOOK_AGAIN == 0:
+            _refuse_held(lake, plan_id, todo[number - 1 :], day)
+            for log in GROWING_LOGS:
+                merge_files(lake, log)
         _carry_out(lake, plan_id, decision, result, run_id)
     result.seconds = time.monotonic() - started
     return result

@@ -5,9 +5,10 @@ Rows land as they come, because sorting at ingest halves its rate; here they are
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
 from warehouse.contracts import CONTRACTS, Contract
 from warehouse.lake.lake import Lake
@@ -16,6 +17,8 @@ from warehouse.lake.rewriting import rewrite
 from warehouse.lake.state import NO_DAY, USABLE
 
 ENTITY_FILES = 8
+BATCH_DAYS = 32
+BATCH_BYTES = 256 * 2**20
 
 
 @dataclass(slots=True)
@@ -31,8 +34,16 @@ class Settled:
     seconds: float = 0.0
 
 
-def unsettled(lake: Lake, *, today: date | None = None, tables: Iterable[str] | None = None) -> list[tuple[str, date]]:
-    """(table, day) that settling would rewrite, newest first: raw days past the hot window, derived days that lie in several files, and
+class Unsettled(NamedTuple):
+    """A day to settle, and its size in bytes."""
+
+    table: str
+    day: date
+    bytes: int
+
+
+def unsettled(lake: Lake, *, today: date | None = None, tables: Iterable[str] | None = None) -> list[Unsettled]:
+    """Days that settling would rewrite, newest first: raw days past the hot window, derived days that lie in several files, and
     tables without days that changes have scattered. Only days whose checks passed; they are not about to be written again."""
     newest = (today or datetime.now(UTC).date()) - timedelta(days=lake.settings.publish.raw_days)
     wanted = set(tables) if tables is not None else set(CONTRACTS)
@@ -46,8 +57,8 @@ def unsettled(lake: Lake, *, today: date | None = None, tables: Iterable[str] | 
         if definition.full_name not in usable:
             usable[definition.full_name] = {d for d, s in lake.states(definition.full_name).items() if s.state in USABLE}
         if part.day in usable[definition.full_name]:
-            found.append((definition.full_name, part.day))
-    return sorted(found, key=lambda item: (item[1], item[0]), reverse=True)
+            found.append(Unsettled(definition.full_name, part.day, part.bytes))
+    return sorted(found, key=lambda u: (u.day, u.table), reverse=True)
 
 
 def _wants_settling(definition: Contract, part: Partition, newest: date) -> bool:
@@ -68,20 +79,34 @@ def settle(
     limit: int | None = None,
     progress: Callable[[str], None] = lambda _message: None,
 ) -> Settled:
-    """Settle every day that wants it, one transaction each; running it again does nothing. limit: at most so many (table, day).
+    """Settle every day that wants it, a batch of one table's days per transaction; running it again does nothing.
 
-    Raises LakeError at the first day whose sorted file would not hold the same rows."""
+    limit: at most so many (table, day), newest first. Raises LakeError at the first batch whose sorted files would hold other rows."""
     started = time.monotonic()
     todo = unsettled(lake, today=today, tables=tables)
-    result = Settled(left=max(0, len(todo) - limit) if limit is not None else 0)
-    for number, (table, day) in enumerate(todo[:limit], 1):
-        progress(f"settle {table} {day} ({number} of {len(todo[:limit])})")
-        done = rewrite(lake, table, day)
-        if done is not None:
-            result.days += 1
-            result.rows += done.rows
-            result.files_before += done.files_before
-            result.bytes_before += done.bytes_before
-            result.bytes_after += done.bytes_after
+    chosen = todo[:limit]
+    result = Settled(left=len(todo) - len(chosen))
+    for number, (table, days) in enumerate(batches(chosen), 1):
+        progress(f"settle {table} {min(days)} to {max(days)} (batch {number})")
+        done = rewrite(lake, table, days)
+        result.days += done.days
+        result.rows += done.rows
+        result.files_before += done.files_before
+        result.bytes_before += done.bytes_before
+        result.bytes_after += done.bytes_after
     result.seconds = time.monotonic() - started
     return result
+
+
+def batches(todo: Sequence[Unsettled]) -> list[tuple[str, list[date]]]:
+    """Days of one table that are settled in one transaction: at most 32, and no more bytes than are written again in a moment."""
+    found: list[tuple[str, list[date]]] = []
+    size = 0
+    for table, day, bytes_ in sorted(todo, key=lambda u: (u.table, -u.day.toordinal())):
+        if found and found[-1][0] == table and len(found[-1][1]) < BATCH_DAYS and size + bytes_ <= BATCH_BYTES:
+            found[-1][1].append(day)
+            size += bytes_
+        else:
+            found.append((table, [day]))
+            size = bytes_
+    return found

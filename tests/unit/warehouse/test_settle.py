@@ -16,7 +16,7 @@ from warehouse.lake.digest import Digest, quick_digest, rows_digest
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import partition
 from warehouse.lake.rewriting import rewrite
-from warehouse.tiers.settle import settle, unsettled
+from warehouse.tiers.settle import Unsettled, batches, settle, unsettled
 
 TODAY = date(2026, 3, 20)
 POINTS = "store.raw_metric_points"
@@ -56,13 +56,13 @@ def test_settling_again_does_nothing(lake: Lake) -> None:
     settle(lake, today=TODAY)
     files = files_on_disk(lake)
     assert settle(lake, today=TODAY).days == 0
-    assert rewrite(lake, "raw.metric_points", DAY) is None
+    assert rewrite(lake, "raw.metric_points", [DAY]).days == 0
     assert files_on_disk(lake) == files
 
 
 def test_only_passed_days_past_the_hot_window_are_settled(lake: Lake) -> None:
     land_scattered(lake)
-    assert unsettled(lake, today=date(2026, 3, 4), tables=["raw.metric_points"]) == [("raw.metric_points", DAY)]
+    assert unsettled(lake, today=date(2026, 3, 4), tables=["raw.metric_points"])[0][:2] == ("raw.metric_points", DAY)
     lake.set_states("raw.metric_points", {DAY: ("blocked", "test")})
     assert unsettled(lake, today=date(2026, 3, 4), tables=["raw.metric_points"]) == []
 
@@ -71,7 +71,7 @@ def test_a_limit_says_what_is_left(lake: Lake) -> None:
     land_scattered(lake)
     result = settle(lake, today=TODAY, limit=1)
     assert (result.days, result.left) == (1, 1)
-    assert unsettled(lake, today=TODAY) == [("raw.metric_points", DAY)]
+    assert [u[:2] for u in unsettled(lake, today=TODAY)] == [("raw.metric_points", DAY)]
 
 
 def test_late_rows_make_a_day_unsettled_again(lake: Lake) -> None:
@@ -93,7 +93,7 @@ def test_stale_markers_and_negative_zero_keep_their_bits(lake: Lake) -> None:
         table = table.append_column(name, [["s"] * len(table)])
     pq.write_table(table, path, use_dictionary=False)
     lake.register(POINTS, [path], hive=True)
-    assert rewrite(lake, "raw.metric_points", DAY) is not None
+    assert rewrite(lake, "raw.metric_points", [DAY]).days == 1
     rows = lake.query("SELECT value FROM raw.metric_points WHERE series_id < 32 AND time > '2026-03-01 01:00' ORDER BY series_id")
     assert [struct.pack("<d", v) for v in rows["value"].to_pylist()] == [struct.pack("<d", v) for v in values]
 
@@ -108,7 +108,7 @@ def test_a_writer_that_comes_between_wins(lake: Lake) -> None:
                 other.land(points_unit("late", [(5, at("2026-03-01 05:00"), 5.0)]))
 
     lake.step = late
-    assert rewrite(lake, "raw.metric_points", DAY) is None
+    assert rewrite(lake, "raw.metric_points", [DAY]).days == 0
     assert len(stored(lake)) == 8
     assert not any("settled_" in f.name for f in files_on_disk(lake) - files)
 
@@ -116,21 +116,43 @@ def test_a_writer_that_comes_between_wins(lake: Lake) -> None:
 def test_a_file_that_differs_is_never_registered(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     land_scattered(lake)
     before, files = stored(lake), files_on_disk(lake)
-    monkeypatch.setattr(rewriting, "quick_digest", _never_equal())
-    with pytest.raises(LakeError, match="does not hold the 6 rows"):
-        rewrite(lake, "raw.metric_points", DAY)
+    monkeypatch.setattr(rewriting, "quick_digests", _never_equal())
+    with pytest.raises(LakeError, match="do not hold the lake's rows"):
+        rewrite(lake, "raw.metric_points", [DAY])
     assert stored(lake) == before
     assert files_on_disk(lake) == files
 
 
-def _never_equal() -> Callable[..., Digest]:
+def _never_equal() -> Callable[..., dict[date, Digest]]:
     calls: list[int] = []
 
-    def digest(*_arguments: object) -> Digest:
+    def digests(*_arguments: object) -> dict[date, Digest]:
         calls.append(1)
-        return Digest(6, len(calls), 0)
+        return {DAY: Digest(6, len(calls), 0)}
 
-    return digest
+    return digests
+
+
+def test_an_interrupt_after_the_commit_keeps_the_new_files(lake: Lake) -> None:
+    land_scattered(lake)
+    before = stored(lake)
+
+    def interrupt(name: str) -> None:
+        if name == "replaced":
+            raise KeyboardInterrupt
+
+    lake.step = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        settle(lake, today=TODAY)
+    assert stored(lake) == before
+
+
+def test_batches_hold_one_table_and_a_bounded_number_of_days_and_bytes() -> None:
+    days = [Unsettled("a", date.fromordinal(738000 + i), 1) for i in range(40)]
+    big = [Unsettled("b", date.fromordinal(738000 + i), 200 * 2**20) for i in range(3)]
+    found = batches([*days, *big])
+    assert [(table, len(group)) for table, group in found] == [("a", 32), ("a", 8), ("b", 1), ("b", 1), ("b", 1)]
+    assert len({(table, day) for table, group in found for day in group}) == 43
 
 
 def test_a_settled_day_can_be_replaced(lake: Lake) -> None:
