@@ -13,12 +13,9 @@ WORDS = {
 NUMBERS = {"TRACE": 1, "DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17, "FATAL": 21}
 
 
-def severity_sql(text: str) -> str:
-    """SQL for the severity of a text expression; UNKNOWN for NULL and for words that none of the levels has."""
-    whens = " ".join(f"WHEN upper({text}) IN ({', '.join(repr(w) for w in words)}) THEN '{level}'" for level, words in WORDS.items())
-    return f"CASE {whens} ELSE 'UNKNOWN' END"
+def severity_join(text: str) -> str:
+    """A LEFT JOIN that gives `level` and `level_number` (the lowest OpenTelemetry number) of a text expression, NULL for unknown words.
 
-
-def severity_number_sql(severity: str) -> str:
-    """SQL for the lowest OpenTelemetry number of a severity; NULL for UNKNOWN."""
-    return f"CASE {severity} {' '.join(f'WHEN {level!r} THEN {number}' for level, number in NUMBERS.items())} END"
+    (A join, because CASE would evaluate its subject once for every word.)"""
+    rows = ", ".join(f"('{word}', '{level}', {NUMBERS[level]})" for level, words in WORDS.items() for word in words)
+    return f"LEFT JOIN (VALUES {rows}) AS severities(word, level, level_number) ON severities.word = upper({text})"

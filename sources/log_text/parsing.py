@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from sources.log_text.patterns import NO_LABELS, Pattern
+from sources.ordinals import ordinal_uuid
 from sources.rejects import KEPT_CHARS
-from sources.severity import severity_number_sql, severity_sql
+from sources.severity import severity_join
 from sources.times import TimeFormat, detect
 from warehouse.lake.connection import literal
 
@@ -23,9 +24,9 @@ FIRST_NS, LAST_NS = 0, 9214646400 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the rows of a file share: prefix of log ids, service and attributes that are fixed, time when a file has none (ns)."""
+    """What the rows of a file share: what identifies its content, service and attributes that are fixed, time when a file has none (ns)."""
 
-    id_prefix: str
+    content: str
     service: str | None
     attributes: Mapping[str, str]
     modified_ns: int
@@ -73,7 +74,6 @@ class Parser:
         nano = times.nanoseconds(text, "VARCHAR")
         fixed = _map(self._context.attributes)
         service = literal(self._context.service) if self._context.service else "NULL::VARCHAR"
-        severity = severity_sql("severity_text")
         filled = "coalesce(own_ns, before_ns, CAST($last AS BIGINT), CAST($modified AS BIGINT))"
         marks = _map({"lakebed.time": "'previous_entry'"}, raw=True)
         late = _map({"lakebed.time": "'file_modified'"}, raw=True)
@@ -82,19 +82,19 @@ class Parser:
                 SELECT *, CASE WHEN matched AND ns BETWEEN {FIRST_NS} AND {LAST_NS} THEN ns END AS own_ns
                 FROM (SELECT *, {nano} AS ns FROM parsed WHERE problem IS NULL AND NOT contains(text, chr(0)))),
             filled AS (SELECT *, last_value(own_ns IGNORE NULLS) OVER (ORDER BY line ROWS UNBOUNDED PRECEDING) AS before_ns FROM timed)
-            SELECT CAST(md5({literal(self._context.id_prefix)} || line) AS UUID)::VARCHAR AS log_id,
+            SELECT {ordinal_uuid(self._context.content, "line")} AS log_id,
                    make_timestamp({filled} // 1000) AS time, {filled} AS time_unix_nano,
                    coalesce({service}, nullif(service, ''), 'unknown') AS service,
-                   CASE WHEN matched THEN {severity} ELSE 'UNKNOWN' END AS severity,
+                   coalesce(level, 'UNKNOWN') AS severity,
                    nullif(severity_text, '') AS severity_text,
-                   {severity_number_sql(f"CASE WHEN matched THEN {severity} END")}::INTEGER AS severity_number,
+                   level_number::INTEGER AS severity_number,
                    CASE WHEN matched THEN body ELSE text END AS body, trace_id, span_id, scope_name,
                    map_concat(attributes, {fixed},
                        CASE WHEN own_ns IS NOT NULL THEN {NO_LABELS}
                             WHEN coalesce(before_ns, CAST($last AS BIGINT)) IS NOT NULL THEN {marks} ELSE {late} END,
                        CASE WHEN matched THEN {NO_LABELS} ELSE MAP {{'lakebed.parsed': 'false'}} END) AS attributes,
                    coalesce(before_ns, CAST($last AS BIGINT)) AS known_ns
-            FROM filled ORDER BY line"""
+            FROM filled {severity_join("CASE WHEN matched THEN severity_text END")} ORDER BY line"""
 
 
 def _map(values: Mapping[str, str], *, raw: bool = False) -> str:

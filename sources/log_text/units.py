@@ -129,7 +129,7 @@ def _context(file: InputFile, settings: LogTextSettings) -> Context:
     except KeyError as error:
         raise SourceError(f"{file.origin}: {error} is no group of filename_pattern") from None
     times = None if settings.time_format == "auto" else TimeFormat(settings.time_format, settings.time_zone)
-    prefix = f"{file.digest}:{file.origin}:"
+    prefix = f"{file.digest}:{file.origin}"
     return Context(prefix, service, fixed, file.mtime_ns, times, settings.time_zone)
 
 

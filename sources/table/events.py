@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 import duckdb
 
 from sources.files import InputFile
-from sources.severity import severity_number_sql, severity_sql
-from sources.table.landing import good, prepare, rejects
-from sources.table.mapping import Converted, Mapped, clean_labels, convert, nanoseconds, time_format
+from sources.ordinals import ordinal_uuid
+from sources.severity import severity_join
+from sources.table.landing import checked, prepare, rejects
+from sources.table.mapping import Converted, Mapped, clean_labels, convert, time_format
 from sources.times import TimeFormat
 from warehouse.contracts import Contract
 from warehouse.errors import SourceError
@@ -20,11 +21,11 @@ from warehouse.settings import TableSettings
 LAKE_COLUMNS = ("source", "batch_id", "day")
 LABEL_COLUMN = {"raw.spans": "attributes", "raw.logs": "attributes", "raw.incidents": "labels", "raw.changes": "labels"}
 PSEUDO = {"raw.spans": {"end_time": "TIMESTAMP"}}
-DEFAULTS = {
+NANOSECONDS = ("time_unix_nano", "observed_time_unix_nano", "end_time")
+ORDINALS = "table_ordinals"
+DEFAULTS: dict[str, dict[str, str]] = {
     "raw.spans": {"kind": "'UNSPECIFIED'", "status_code": "'UNSET'", "service": "'unknown'"},
     "raw.logs": {"severity": "'UNKNOWN'", "service": "'unknown'"},
-    "raw.incidents": {},
-    "raw.changes": {},
 }
 
 
@@ -39,85 +40,62 @@ def parts(
     """The rows of a file, then its rejects."""
     table = contract.full_name
     prepare(connection)
-    columns = _columns(connection, contract, mapped, settings, file)
-    reasons = [reason for column in columns.values() for reason in column.rejects]
-    fields = ", ".join(f"{column.sql} AS {identifier(name)}" for name, column in columns.items())
-    rows = mapped.select()
-    if "__ordinal" in fields:
-        connection.execute("SET preserve_insertion_order = true")
-        rows = f'SELECT *, row_number() OVER () AS "__ordinal" FROM ({rows})'
-    condition = good(reasons, empty_is_damage=mapped.table.empty_is_damage)
-    yield Part(table, connection.sql(f"SELECT {fields} FROM ({rows}) WHERE {condition}"))
-    yield from rejects(connection, table, mapped, None, reasons)
-
-
-def _columns(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, mapped: Mapped, settings: TableSettings, file: InputFile
-) -> dict[str, Converted]:
-    found: dict[str, Converted] = {}
-    for column in contract.columns:
-        if column.name in LAKE_COLUMNS or column.name not in mapped.types:
-            continue
-        raw = identifier("r_" + column.name)
-        required = column.required and column.name not in DEFAULTS.get(contract.full_name, {})
-        found[column.name] = _one(connection, mapped, settings, column.name, raw, column.type, required)
-    for name, sql in DEFAULTS.get(contract.full_name, {}).items():
-        default = Converted(f"coalesce({found[name].sql}, {sql})", found[name].rejects) if name in found else Converted(sql)
-        found[name] = default
-    label_column = LABEL_COLUMN.get(contract.full_name)
-    if settings.labels and label_column and label_column not in found:
-        columns = {name: identifier(f"r_label {name}") for name in settings.labels}
-        found[label_column] = Converted(label_map(columns), tuple(clean_labels(settings.labels, mapped.types)))
-    _derive(connection, contract.full_name, mapped, settings, found)
+    columns = _columns(connection, contract, mapped, settings)
+    fields = _fields(connection, contract, mapped, settings, columns)
     for name in ("log_id", "charge_id"):
-        if name in contract.column_names and name not in found:
-            prefix = literal(f"{file.digest}:{file.origin}:{file.start}:")
-            found[name] = Converted(f"""CAST(md5({prefix} || "__ordinal") AS UUID)""")
-    return found
+        if name in contract.column_names and name not in fields:
+            fields[name] = ordinal_uuid(f"{file.digest}:{file.origin}", f"nextval('{ORDINALS}')")
+            connection.execute(f"CREATE OR REPLACE TEMP SEQUENCE {ORDINALS}")
+    listed = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in fields.items())
+    rows = checked(mapped.select(), columns, empty_is_damage=mapped.table.empty_is_damage)
+    severity = next((c for c in ("severity", "severity_text") if c in columns), None) if table == "raw.logs" else None
+    join = severity_join(identifier("c_" + severity)) if severity else ""
+    yield Part(table, connection.sql(f"SELECT {listed} FROM ({rows}) {join}"))
+    yield from rejects(connection, table, mapped, None, columns)
 
 
-def _one(
-    connection: duckdb.DuckDBPyConnection, mapped: Mapped, settings: TableSettings, name: str, raw: str, target: str, required: bool
-) -> Converted:
-    raw_type = mapped.types[name]
-    try:
-        if name.endswith("time_unix_nano"):
-            return nanoseconds(name, raw, raw_type, time_format(connection, mapped, name, settings), required=required)
-        times = time_format(connection, mapped, name, settings) if target == "TIMESTAMP" else TimeFormat()
-        return convert(name, raw, raw_type, target, times, required=required)
-    except ValueError as error:
-        has = ", ".join(f"{n} {t}" for n, t in list(mapped.table.types.items())[:60])
-        raise SourceError(f"{mapped.file}: {error}; the file has {has}") from None
+def _columns(connection: duckdb.DuckDBPyConnection, contract: Contract, mapped: Mapped, settings: TableSettings) -> dict[str, Converted]:
+    """Conversions of what the mapping gives."""
+    types = {c.name: c.type for c in contract.columns} | PSEUDO.get(contract.full_name, {})
+    defaults = DEFAULTS.get(contract.full_name, {})
+    required = {c.name for c in contract.columns if c.required and c.name not in defaults} | set(PSEUDO.get(contract.full_name, {}))
+    found: dict[str, Converted] = {}
+    for name in settings.columns:
+        target = "nanoseconds" if name in NANOSECONDS else types[name]
+        times = time_format(connection, mapped, name, settings) if target in ("nanoseconds", "TIMESTAMP") else TimeFormat()
+        try:
+            found[name] = convert(name, mapped.types[name], target, times, required=name in required)
+        except ValueError as error:
+            has = ", ".join(f"{n} {t}" for n, t in list(mapped.table.types.items())[:40])
+            raise SourceError(f"{mapped.file}: {error}; the file has {has}") from None
+    return found | clean_labels(settings.labels, mapped.types)
 
 
-def _derive(
-    connection: duckdb.DuckDBPyConnection, table: str, mapped: Mapped, settings: TableSettings, found: dict[str, Converted]
-) -> None:
-    """Columns that follow from others: the two forms of an event's time, a span's duration, a log's severity, an incident's status."""
+def _fields(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, mapped: Mapped, settings: TableSettings, columns: dict[str, Converted]
+) -> dict[str, str]:
+    """SQL of the contract's columns over the converted ones: as they are, with defaults, and those that follow from others."""
+    table = contract.full_name
+    fields = {name: identifier("c_" + name) for name in settings.columns if name in contract.column_names}
+    for name, default in DEFAULTS.get(table, {}).items():
+        fields[name] = f"coalesce({fields[name]}, {default})" if name in fields else default
+    label_column = LABEL_COLUMN.get(table)
+    if settings.labels and label_column and label_column not in fields:
+        fields[label_column] = label_map({name: identifier(f"r_label {name}") for name in settings.labels})
     if table in ("raw.spans", "raw.logs"):
-        if "time" in found and "time_unix_nano" not in found:
-            raw = identifier("r_time")
-            found["time_unix_nano"] = Converted(time_format(connection, mapped, "time", settings).nanoseconds(raw, mapped.types["time"]))
-        elif "time_unix_nano" in found and "time" not in found:
-            found["time"] = Converted(f"make_timestamp({found['time_unix_nano'].sql} // 1000)")
-    if table == "raw.spans" and "end_time" in mapped.types and "duration_ns" not in found:
-        end = nanoseconds(
-            "end_time",
-            identifier("r_end_time"),
-            mapped.types["end_time"],
-            time_format(connection, mapped, "end_time", settings),
-            required=True,
-        )
-        found["duration_ns"] = Converted(f"({end.sql}) - ({found['time_unix_nano'].sql})", end.rejects)
-    if table == "raw.logs" and "severity_text" in found and "severity" not in settings.columns:
-        found["severity"] = Converted(severity_sql(found["severity_text"].sql))
-    if table == "raw.logs" and "severity_number" not in found:
-        found["severity_number"] = Converted(severity_number_sql(found["severity"].sql))
-    if table == "raw.incidents" and "status" not in found:
-        resolved = found.get("resolved_time")
-        found["status"] = Converted(
-            f"CASE WHEN {resolved.sql} IS NOT NULL THEN 'resolved' ELSE 'triggered' END" if resolved else "'triggered'"
-        )
+        if "time" in columns and "time_unix_nano" not in columns:
+            times = time_format(connection, mapped, "time", settings)
+            fields["time_unix_nano"] = times.nanoseconds("r_time", mapped.types["time"])
+        elif "time" not in columns and "time_unix_nano" in columns:
+            fields["time"] = "make_timestamp(c_time_unix_nano // 1000)"
+    if table == "raw.spans" and "end_time" in columns and "duration_ns" not in columns:
+        fields["duration_ns"] = f"c_end_time - {fields['time_unix_nano']}"
+    if table == "raw.logs" and ("severity" in columns or "severity_text" in columns):
+        fields["severity"] = "coalesce(level, 'UNKNOWN')"
+        fields["severity_number"] = fields.get("severity_number", "level_number")
+    if table == "raw.incidents" and "status" not in columns:
+        fields["status"] = "if(c_resolved_time IS NULL, 'triggered', 'resolved')" if "resolved_time" in columns else "'triggered'"
+    return fields
 
 
 def label_map(columns: Mapping[str, str]) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 import duckdb
 
 from sources.rejects import KEPT_CHARS
-from sources.table.mapping import Mapped
+from sources.table.mapping import Converted, Mapped
 from sources.table.rejects import DAMAGES, integers, join_lines
 from warehouse.errors import SourceError
-from warehouse.lake.connection import literal
+from warehouse.lake.connection import identifier, literal
 from warehouse.lake.unit import Part
 
 COUNTER = "table_rejected"
@@ -21,12 +21,21 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"CREATE OR REPLACE TEMP SEQUENCE {COUNTER}")
 
 
-def good(reasons: Sequence[tuple[str, str]], *, empty_is_damage: bool) -> str:
-    """A condition that keeps the good rows and counts the others on the way: the sequence moves only for rows that fail."""
-    conditions = [f"({condition})" for condition, _ in reasons] + (['"__empty"'] if empty_is_damage else [])
-    if not conditions:
-        return "TRUE"
-    return f"CASE WHEN coalesce({' OR '.join(conditions)}, FALSE) THEN nextval('{COUNTER}') < 0 ELSE TRUE END"
+def checked(rows: str, columns: Mapping[str, Converted], *, empty_is_damage: bool) -> str:
+    """A query of the good rows, with the `c_` columns beside the `r_` ones. The others move a sequence on the way, and only they.
+
+    Three levels on purpose: what is computed once stays computed once (a filter over expressions would compute them again), and the
+    filter cannot be pushed below the sequence."""
+    converted = ", ".join(f"{c.sql} AS {identifier('c_' + name)}" for name, c in columns.items())
+    fine = " AND ".join([*(f"({c.fine})" for c in columns.values()), *(['NOT "__empty"'] if empty_is_damage else [])])
+    bad = " OR ".join([*(f"({cond})" for cond, _ in _reasons(columns)), *(['"__empty"'] if empty_is_damage else [])]) or "FALSE"
+    return f"""SELECT * EXCLUDE (failed) FROM (
+        SELECT *, CASE WHEN {fine} THEN NULL WHEN {bad} THEN nextval('{COUNTER}') END AS failed
+        FROM (SELECT *, {converted} FROM ({rows}))) WHERE failed IS NULL"""
+
+
+def _reasons(columns: Mapping[str, Converted]) -> list[tuple[str, str]]:
+    return [reason for column in columns.values() for reason in column.rejects]
 
 
 def counted(connection: duckdb.DuckDBPyConnection) -> int:
@@ -36,7 +45,7 @@ def counted(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def rejects(
-    connection: duckdb.DuckDBPyConnection, table: str, mapped: Mapped, numbered_rows: str | None, reasons: Sequence[tuple[str, str]]
+    connection: duckdb.DuckDBPyConnection, table: str, mapped: Mapped, numbered_rows: str | None, columns: Mapping[str, Converted]
 ) -> Iterator[Part]:
     """Everything in the file that did not become a row of `table`: after the good rows were read. At most one part.
 
@@ -46,7 +55,7 @@ def rejects(
     damaged = mapped.table.damage()
     selects = []
     if failed:
-        _explain(connection, mapped, numbered_rows or mapped.select(numbered=True), reasons, failed)
+        _explain(connection, mapped, numbered_rows or mapped.select(numbered=True), columns, failed)
         ordinals = integers(connection, 'SELECT DISTINCT "__ordinal" AS n FROM table_rejects ORDER BY n')
         join_lines(connection, "table_rejects", "__ordinal", ordinals, mapped.table.locate(ordinals))
         selects.append("SELECT reason, line, record FROM table_rejects")
@@ -59,13 +68,15 @@ def rejects(
         yield Part(table, rows, rejects=True)
 
 
-def _explain(connection: duckdb.DuckDBPyConnection, mapped: Mapped, rows: str, reasons: Sequence[tuple[str, str]], failed: int) -> None:
-    whens = " ".join(f"WHEN {condition} THEN {literal(reason)}" for condition, reason in reasons)
+def _explain(connection: duckdb.DuckDBPyConnection, mapped: Mapped, rows: str, columns: Mapping[str, Converted], failed: int) -> None:
+    whens = " ".join(f"WHEN {condition} THEN {literal(reason)}" for condition, reason in _reasons(columns))
+    converted = ", ".join(f"{c.sql} AS {identifier('c_' + name)}" for name, c in columns.items())
     empty = """WHEN "__empty" THEN 'empty_record'""" if mapped.table.empty_is_damage else ""
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE table_rejects AS SELECT * FROM (
             SELECT "__ordinal", 0::BIGINT AS line, CASE WHEN "__problem" IS NOT NULL THEN "__problem" {empty} {whens} END AS reason,
-                   left(coalesce("__text", "__json"), {KEPT_CHARS}) AS record FROM ({rows})) WHERE reason IS NOT NULL"""
+                   left(coalesce("__text", "__json"), {KEPT_CHARS}) AS record
+            FROM (SELECT *, {converted} FROM ({rows}))) WHERE reason IS NOT NULL"""
     )
     row = connection.execute("SELECT count(*) FROM table_rejects").fetchone()
     found = int(row[0]) if row else 0

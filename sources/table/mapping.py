@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import duckdb
 
 from sources.table.reading import TableFile
-from sources.times import INTEGERS, TimeFormat, detect
+from sources.times import INTEGERS, TimeFormat, detect, is_time
 from warehouse.errors import SourceError
 from warehouse.lake.connection import identifier, literal
 from warehouse.settings import TableSettings
@@ -18,7 +18,8 @@ from warehouse.settings import TableSettings
 NUMERIC = ("DOUBLE", "FLOAT", "DECIMAL", "BOOLEAN", *INTEGERS)
 PLAIN = re.compile(r"[\w .()%/|:-]+")
 EXACT = 2**53
-FIRST_YEAR, LAST_YEAR = 1970, 2261
+FIRST, LAST = "1970-01-01", "2262-01-01"
+FIRST_NS, LAST_NS = 0, 9214646400 * 10**9
 SAMPLED_TIMES = 1000
 SHOWN_COLUMNS = 40
 
@@ -110,73 +111,73 @@ def _first(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """A target column: its SQL over the `r_` columns, and (condition, reason) pairs under which the row is rejected, in order."""
+    """An expression on its way to a column: SQL over the `r_` columns, which becomes the column `c_NAME`.
+
+    fine: a cheap condition (over `c_` and `r_` columns) that proves the value good. rejects: (condition, reason) pairs under which the
+    row is rejected, in order; they are looked at only where `fine` is not TRUE."""
 
     sql: str
+    fine: str = "TRUE"
     rejects: tuple[tuple[str, str], ...] = ()
 
 
-def convert(name: str, raw: str, raw_type: str, target: str, times: TimeFormat, *, required: bool) -> Converted:
-    """How an expression `raw` becomes a column of type `target`. Raises ValueError for a type that cannot (a list for a number)."""
+def convert(name: str, raw_type: str, target: str, times: TimeFormat, *, required: bool) -> Converted:
+    """How the mapped expression `name` becomes a value of type `target`, a DuckDB type or `nanoseconds` (a time as BIGINT).
+
+    Raises ValueError for a type that cannot become one (a list for a number)."""
+    raw, done = identifier("r_" + name), identifier("c_" + name)
     absent = ((f"{raw} IS NULL", f"{name}_missing"),) if required else ()
-    if target == "TIMESTAMP":
-        return _time(name, raw, raw_type, times.timestamp(raw, raw_type), absent)
+    optional = "" if required else f"{raw} IS NULL OR "
+    if target in ("TIMESTAMP", "nanoseconds"):
+        if not (is_time(raw_type) or raw_type.split("(")[0] in ("VARCHAR", "JSON", *NUMERIC)):
+            raise ValueError(f"{name} needs a time, and the file has {raw_type}")
+        nano = target == "nanoseconds"
+        sql = times.nanoseconds(raw, raw_type) if nano else times.timestamp(raw, raw_type)
+        low, high = (str(FIRST_NS), str(LAST_NS)) if nano else (f"TIMESTAMP '{FIRST}'", f"TIMESTAMP '{LAST}'")
+        inside = f"{done} >= {low} AND {done} < {high}"
+        wrong = (f"{done} IS NULL AND {raw} IS NOT NULL", f"{name}_not_a_time"), (f"NOT ({inside})", f"{name}_out_of_range")
+        return Converted(sql, f"{optional}({inside})", (*absent, *wrong))
     if target == "VARCHAR":
         text = raw if raw_type == "VARCHAR" else f"CAST({raw} AS VARCHAR)"
         nul = ((f"contains({raw}, chr(0))", f"{name}_has_nul_character"),) if raw_type == "VARCHAR" else ()
-        return Converted(text, (*absent, *nul))
+        clean = f"NOT contains({raw}, chr(0))" if raw_type == "VARCHAR" else f"{raw} IS NOT NULL"
+        return Converted(text, f"{optional}{clean}", (*absent, *nul))
     if target in (*INTEGERS, "DOUBLE", "BOOLEAN") or target.startswith("DECIMAL"):
-        if raw_type not in ("VARCHAR", "JSON") and raw_type.split("(")[0] not in NUMERIC:
+        if raw_type.split("(")[0] not in ("VARCHAR", "JSON", *NUMERIC):
             raise ValueError(f"{name} needs a {target}, and the file has {raw_type}")
-        return _number(name, raw, raw_type, target, absent)
-    return Converted(raw, absent)
+        return _number(name, raw_type, target, absent, optional)
+    return Converted(raw, f"{raw} IS NOT NULL" if required else "TRUE", absent)
 
 
-def clean_labels(labels: Mapping[str, str], types: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(condition, reason) pairs for labels that hold a NUL character, which no text store keeps."""
-    columns = {name: identifier(f"r_label {name}") for name in labels if types[f"label {name}"] == "VARCHAR"}
-    return [(f"contains({column}, chr(0))", f"label_{name}_has_nul_character") for name, column in columns.items()]
-
-
-def nanoseconds(name: str, raw: str, raw_type: str, times: TimeFormat, *, required: bool) -> Converted:
-    """How an expression becomes BIGINT nanoseconds since 1970."""
-    absent = ((f"{raw} IS NULL", f"{name}_missing"),) if required else ()
-    return _time(name, raw, raw_type, times.nanoseconds(raw, raw_type), absent, nano=True)
-
-
-def _time(name: str, raw: str, raw_type: str, sql: str, absent: tuple[tuple[str, str], ...], *, nano: bool = False) -> Converted:
-    if not (raw_type.startswith("TIMESTAMP") or raw_type.split("(")[0] in ("VARCHAR", "DATE", "JSON", *NUMERIC)):
-        raise ValueError(f"{name} needs a time, and the file has {raw_type}")
-    year = f"year(make_timestamp({sql} // 1000))" if nano else f"year({sql})"
-    return Converted(
-        sql,
-        (
-            *absent,
-            (f"{raw} IS NOT NULL AND {sql} IS NULL", f"{name}_not_a_time"),
-            (f"{year} NOT BETWEEN {FIRST_YEAR} AND {LAST_YEAR}", f"{name}_out_of_range"),
-        ),
-    )
-
-
-def _number(name: str, raw: str, raw_type: str, target: str, absent: tuple[tuple[str, str], ...]) -> Converted:
+def _number(name: str, raw_type: str, target: str, absent: tuple[tuple[str, str], ...], optional: str) -> Converted:
+    raw, done = identifier("r_" + name), identifier("c_" + name)
     sql = raw if raw_type == target else f"TRY_CAST({raw} AS {target})"
-    wrong: list[tuple[str, str]] = [*absent, (f"{raw} IS NOT NULL AND {sql} IS NULL", f"{name}_not_{_word(target)}")]
+    kind = "a_boolean" if target == "BOOLEAN" else "a_number"
+    wrong = [*absent, (f"{done} IS NULL AND {raw} IS NOT NULL", f"{name}_not_{kind}")]
+    fine = f"{done} IS NOT NULL"
     if target == "DOUBLE":
-        wrong.append((f"NOT isfinite({sql})", f"{name}_not_finite"))
+        fine = f"abs({done}) < {EXACT}"
+        wrong.append((f"NOT isfinite({done})", f"{name}_not_finite"))
         if raw_type == "VARCHAR" or raw_type in INTEGERS:
-            whole = f"TRY_CAST({raw} AS HUGEINT)"
-            text = f" AND NOT contains(lower({raw}), 'e') AND NOT contains({raw}, '.')" if raw_type == "VARCHAR" else ""
-            exact = f"abs({sql}) >= {EXACT} AND isfinite({sql}){text} AND {whole} IS DISTINCT FROM TRY_CAST({sql} AS HUGEINT)"
-            wrong.append((exact, f"{name}_beyond_2_53_not_exact"))
-    elif target in INTEGERS and raw_type in ("VARCHAR", "DOUBLE", "FLOAT"):
-        wrong.append(
-            (f"TRY_CAST({raw} AS DOUBLE) IS DISTINCT FROM round(TRY_CAST({raw} AS DOUBLE)) AND {raw} IS NOT NULL", f"{name}_not_whole")
-        )
-    return Converted(sql, tuple(wrong))
+            text = f"NOT contains(lower({raw}), 'e') AND NOT contains({raw}, '.') AND " if raw_type == "VARCHAR" else ""
+            exact = f"{text}TRY_CAST({raw} AS HUGEINT) IS DISTINCT FROM TRY_CAST({done} AS HUGEINT)"
+            wrong.append((f"abs({done}) >= {EXACT} AND {exact}", f"{name}_beyond_2_53_not_exact"))
+    elif target in INTEGERS and raw_type not in INTEGERS:
+        whole = f"TRY_CAST({raw} AS DOUBLE) = round(TRY_CAST({raw} AS DOUBLE))"
+        fine = f"{done} IS NOT NULL AND {whole}"
+        wrong.append((f"{raw} IS NOT NULL AND NOT ({whole})", f"{name}_not_whole"))
+    return Converted(sql, f"{optional}{fine}", tuple(wrong))
 
 
-def _word(target: str) -> str:
-    return "a_number" if target not in ("BOOLEAN",) else "a_boolean"
+def clean_labels(labels: Mapping[str, str], types: Mapping[str, str]) -> dict[str, Converted]:
+    """Checks of labels, which must not hold a NUL character (no text store keeps it); by the name `label NAME`."""
+    found = {}
+    for name in labels:
+        raw = identifier(f"r_label {name}")
+        if types[f"label {name}"] == "VARCHAR":
+            nul = f"contains({raw}, chr(0))"
+            found[f"label {name}"] = Converted("NULL", f"{raw} IS NULL OR NOT {nul}", ((nul, f"label_{name}_has_nul_character"),))
+    return found
 
 
 def time_format(connection: duckdb.DuckDBPyConnection, mapped: Mapped, name: str, settings: TableSettings) -> TimeFormat:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import duckdb
 
 from sources.table.events import label_map
-from sources.table.landing import counted, good, prepare, rejects
+from sources.table.landing import checked, counted, prepare, rejects
 from sources.table.mapping import Converted, Mapped, clean_labels, convert, time_format
 from sources.times import INTEGERS, TimeFormat
 from sources.ucum import base_unit
@@ -22,6 +22,7 @@ from warehouse.lake.unit import Part
 from warehouse.settings import MetricColumn, TableSettings
 
 NAMES = ("time", "value", "metric_name", "kind", "unit", "description")
+NAMED = Converted("NULL", "r_metric_name <> ''", (("coalesce(r_metric_name, '') = ''", "metric_name_missing"),))
 SERIES, POINTS = "raw.metric_series", "raw.metric_points"
 
 
@@ -72,17 +73,18 @@ def parts(
     prepare(connection)
     labels = [identifier(f"r_label {name}") for name in settings.labels]
     about = [identifier(f"r_{name}") for name in ("kind", "unit", "description") if name in settings.columns]
-    time = _convert(connection, mapped, settings, "time", "TIMESTAMP", mapped.types["time"])
     value_type = _value_type(mapped, wide) if wide else mapped.types["value"]
-    value = _convert(connection, mapped, settings, "value", "DOUBLE", value_type)
-    named = [] if wide else [("coalesce(r_metric_name, '') = ''", "metric_name_missing")]
-    reasons = [*time.rejects, *value.rejects, *named, *clean_labels(settings.labels, mapped.types)]
+    columns = {
+        "time": _convert(connection, mapped, settings, "time", "TIMESTAMP", mapped.types["time"]),
+        "value": _convert(connection, mapped, settings, "value", "DOUBLE", value_type),
+        **({} if wide else {"metric_name": NAMED}),
+        **clean_labels(settings.labels, mapped.types),
+    }
     key = ", ".join(["r_metric_name", *labels, *about])
-    condition = good(reasons, empty_is_damage=mapped.table.empty_is_damage)
+    rows = checked(_cells(mapped.select(), mapped, wide, value_type), columns, empty_is_damage=mapped.table.empty_is_damage)
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE table_samples AS
-            SELECT hash({key}) AS h, {key}, {time.sql} AS time, {value.sql} AS value
-            FROM ({_cells(mapped.select(), mapped, wide, value_type)}) WHERE {condition}"""
+            SELECT hash({key}) AS h, {key}, c_time AS time, c_value AS value FROM ({rows})"""
     )
     _make_series(connection, source, mapped, settings, wide, key)
     yield Part(SERIES, connection.sql("SELECT * EXCLUDE (h) FROM table_series"))
@@ -95,7 +97,7 @@ def parts(
     numbered = None
     if counted(connection):
         numbered = _cells(mapped.select(numbered=True), mapped, wide, value_type)
-    yield from rejects(connection, POINTS, mapped, numbered, reasons)
+    yield from rejects(connection, POINTS, mapped, numbered, columns)
 
 
 def _convert(
@@ -103,7 +105,7 @@ def _convert(
 ) -> Converted:
     times = time_format(connection, mapped, name, settings) if target == "TIMESTAMP" else TimeFormat()
     try:
-        return convert(name, identifier("r_" + name), raw_type, target, times, required=True)
+        return convert(name, raw_type, target, times, required=True)
     except ValueError as error:
         has = ", ".join(f"{n} {t}" for n, t in list(mapped.table.types.items())[:60])
         raise SourceError(f"{mapped.file}: {error}; the file has {has}") from None

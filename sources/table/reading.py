@@ -160,8 +160,10 @@ def _ndjson(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, 
 
 
 def _nulled(expression: str, settings: TableSettings) -> str:
-    values = ", ".join(literal(v) for v in settings.null_values)
-    return f"CASE WHEN {expression} NOT IN ({values}) THEN {expression} END" if values else expression
+    """The expression with NULL for each of `null_values`."""
+    for value in settings.null_values:
+        expression = f"nullif({expression}, {literal(value)})"
+    return expression
 
 
 def _pointer(key: str) -> str:
