@@ -254,7 +254,7 @@ class Work:
         batch = "batch_id" if table.has_source else "NULL"
         connection = self.lake.connection
         rows = connection.execute(
-            f"SELECT {day}, {batch}, count(*) FROM {table.storage_name} WHERE {where} GROUP BY ALL", parameters
+            f"SELECT {day}, {batch}, count(*) FROM {table.storage_name} WHERE {where} GROUP BY ALL HAVING count(*) > 0", parameters
         ).fetchall()
         if not rows:
             return
@@ -383,7 +383,7 @@ class Work:
         old = f"(SELECT o.* FROM {table.storage_name} AS o SEMI JOIN arriving AS a USING ({keys}))"
         for source, counts in ((old, effect.removed), ("arriving", effect.added)):
             day = "day" if table.has_day else f"DATE '{NO_DAY}'"
-            for at, count in connection.execute(f"SELECT {day}, count(*) FROM {source} GROUP BY ALL").fetchall():
+            for at, count in connection.execute(f"SELECT {day}, count(*) FROM {source} GROUP BY ALL HAVING count(*) > 0").fetchall():
                 counts[at] = int(count)
             if table.dirties:
                 effect.touched |= self._span_of_days(source, table.dirties)

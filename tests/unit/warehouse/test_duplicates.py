@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from tests.contract_rows import Row, reader, row, write
-from tests.lakes import DAY, day_slice
+from tests.lakes import DAY, at, day_slice, points_unit
 from tests.lakes import reader as rows_of
 from warehouse.contracts import CONTRACTS
 from warehouse.errors import ShrunkSourceError
@@ -65,3 +65,10 @@ def test_a_window_that_gives_only_rejects_is_still_a_replacement(lake: Lake, rej
         lake.land(unit)
     assert lake.land(unit, allow_shrink=True).quarantined == 1
     assert spans(lake) == []
+
+
+def test_a_series_that_comes_again_unchanged_leaves_its_version(lake: Lake) -> None:
+    lake.land(points_unit("b1", [(1, at("2026-03-01 10:00"), 1.0), (1, at("2026-03-03 10:00"), 1.0)]))
+    before = lake.states("raw.metric_series")
+    lake.land(points_unit("b2", [(1, at("2026-03-02 10:00"), 1.0)]))
+    assert lake.states("raw.metric_series") == before
