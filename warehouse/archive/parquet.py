@@ -1,6 +1,6 @@
 """Parquet as the archive writes and reads it: by PyArrow, with a checksum on every page, and every bit pattern kept.
 
-Dictionaries are for text only: those of numbers make one NaN of all and 0.0 of -0.0."""
+Dictionaries are for text only: measured numbers rarely repeat, and a dictionary that compared them by value would lose bits."""
 
 from __future__ import annotations
 

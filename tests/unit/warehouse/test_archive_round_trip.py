@@ -115,3 +115,14 @@ def test_rows_come_back_bit_for_bit(contract: Contract, tmp_path: Path) -> None:
             assert rows_digest(other, again) == written
 
         check()
+
+
+def test_equal_looking_numbers_that_repeat_stay_apart(tmp_path: Path) -> None:
+    """Dictionaries that compare by value would hold one NaN for all, and one zero for both."""
+    values = ODD * 50
+    schema = pa.schema([("value", pa.float64()), ("bounds", pa.list_(pa.float64()))])
+    table = pa.table([pa.array(values), pa.array([values[i : i + 3] for i in range(len(values))])], schema=schema)
+    with scratch() as connection:
+        written = write_rows(tmp_path / "rows.parquet", table.to_reader(), connection)
+        assert read_back(tmp_path / "rows.parquet", connection)[0] == written
+    assert bits(open_rows(tmp_path / "rows.parquet").read_all().to_pylist()) == bits(table.to_pylist())

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warehouse.retention.policy import NO_RULE, UNDECIDED, Hold, Piece, make_plan
+from warehouse.retention.policy import NO_RULE, UNDECIDED, Hold, HoldKind, Piece, make_plan
 from warehouse.settings import RetentionRule
 
 TODAY = date(2026, 6, 1)
 TABLES = ("raw.logs", "raw.spans", "core.resources", "mart.roi", "quarantine.logs")
 PATTERNS = (*TABLES, "raw.*", "core.*", "*")
-DAYS = st.integers(-3, 400).map(lambda n: TODAY - timedelta(days=n))
+DAYS = st.integers(-3, 120).map(lambda n: TODAY - timedelta(days=n))
 
 PIECES = st.lists(
     st.builds(
@@ -30,7 +31,7 @@ PIECES = st.lists(
     max_size=25,
 )
 RULES = st.lists(
-    st.builds(RetentionRule, tables=st.sampled_from(PATTERNS), keep_days=st.none() | st.integers(1, 400), archive=st.booleans()), max_size=5
+    st.builds(RetentionRule, tables=st.sampled_from(PATTERNS), keep_days=st.integers(1, 120) | st.none(), archive=st.booleans()), max_size=5
 )
 HOLDS = st.lists(
     st.builds(
@@ -41,7 +42,7 @@ HOLDS = st.lists(
         st.sampled_from(("manual", "legal", "incident")),
         st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2),
         DAYS,
-        st.integers(0, 60),
+        st.integers(0, 120),
         st.none() | DAYS,
     ),
     max_size=4,
@@ -106,6 +107,16 @@ def test_more_holds_never_remove_more(pieces: list[Piece], rules: list[Retention
     few = {(d.table, d.day) for d in make_plan(pieces, rules, holds, TODAY).decisions if d.action != "keep"}
     many = {(d.table, d.day) for d in make_plan(pieces, rules, [*holds, *more], TODAY).decisions if d.action != "keep"}
     assert many <= few
+
+
+@pytest.mark.parametrize("kind", ["manual", "legal", "incident"])
+def test_every_kind_of_hold_beats_a_rule(kind: HoldKind) -> None:
+    day = TODAY - timedelta(days=50)
+    held = Hold("h", kind, "why", ("raw.*",), day, day)
+    pieces = [Piece("raw.logs", day + timedelta(days=n), 1, "passed", 1, 1) for n in (-1, 0, 1)]
+    decisions = make_plan(pieces, [RetentionRule(tables="*", keep_days=1)], [held], TODAY).decisions
+    assert [d.action for d in decisions] == ["archive", "keep", "archive"]
+    assert decisions[1].rule == f"{kind} hold h: why"
 
 
 def test_the_last_day_kept_is_counted_with_today() -> None:
