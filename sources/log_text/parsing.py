@@ -72,7 +72,8 @@ class Parser:
         times = self._times or TimeFormat("text", self._context.zone)
         text = "replace(time_text, ',', '.')" if self._pattern.decimal_comma else "time_text"
         nano = times.nanoseconds(text, "VARCHAR")
-        fixed = _map(self._context.attributes)
+        fixed = self._context.attributes
+        attributes = f"map_concat(attributes, {_map(fixed)})" if fixed else "attributes"
         service = literal(self._context.service) if self._context.service else "NULL::VARCHAR"
         filled = "coalesce(own_ns, before_ns, CAST($last AS BIGINT), CAST($modified AS BIGINT))"
         marks = _map({"lakebed.time": "'previous_entry'"}, raw=True)
@@ -89,10 +90,10 @@ class Parser:
                    nullif(severity_text, '') AS severity_text,
                    level_number::INTEGER AS severity_number,
                    CASE WHEN matched THEN body ELSE text END AS body, trace_id, span_id, scope_name,
-                   map_concat(attributes, {fixed},
+                   CASE WHEN matched AND own_ns IS NOT NULL THEN {attributes} ELSE map_concat({attributes},
                        CASE WHEN own_ns IS NOT NULL THEN {NO_LABELS}
                             WHEN coalesce(before_ns, CAST($last AS BIGINT)) IS NOT NULL THEN {marks} ELSE {late} END,
-                       CASE WHEN matched THEN {NO_LABELS} ELSE MAP {{'lakebed.parsed': 'false'}} END) AS attributes,
+                       CASE WHEN matched THEN {NO_LABELS} ELSE MAP {{'lakebed.parsed': 'false'}} END) END AS attributes,
                    coalesce(before_ns, CAST($last AS BIGINT)) AS known_ns
             FROM filled {severity_join("CASE WHEN matched THEN severity_text END")} ORDER BY line"""
 

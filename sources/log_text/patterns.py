@@ -11,11 +11,9 @@ from warehouse.errors import ConfigError
 from warehouse.lake.connection import identifier, literal
 
 NO_LABELS = "MAP {}::MAP(VARCHAR, VARCHAR)"
-APACHE = (
-    r'^(\S+) (\S+) (\S+) \[([^\]]+)\] "((?:[A-Z]+ )?)((?:[^"\\]|\\.)*?)((?: HTTP/[0-9.]+)?)" ([0-9]{3}) ([0-9]+|-)'
-    r'(?: "((?:[^"\\]|\\.)*)")?(?: "((?:[^"\\]|\\.)*)")?'
-)
-APACHE_FIELDS = ("client", "ident", "person", "time", "method", "target", "protocol", "status", "bytes", "referer", "agent")
+APACHE = r'^(\S+ \S+ \S+) \[([^\]]+)\] "([^"\\]*(?:\\.[^"\\]*)*)" ([0-9]{3} (?:[0-9]+|-).*)$'
+APACHE_REST = r'^[0-9]{3} \S+ "([^"\\]*(?:\\.[^"\\]*)*)" "([^"\\]*(?:\\.[^"\\]*)*)"'
+APACHE_PROTOCOL = r" HTTP/([0-9.]+)$"
 APACHE_TIME = "%d/%b/%Y:%H:%M:%S %z"
 STAMP = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
 LEVELS = "TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|SEVERE|CRITICAL"
@@ -79,26 +77,28 @@ def _labels(columns: dict[str, str]) -> str:
 def apache_combined() -> Pattern:
     """Apache and nginx access logs, common or combined. The severity follows from the status; the body is the line.
 
+    Four groups at most: with more, RE2 leaves its fast path (3.9 against 1.0 us a line).
     https://httpd.apache.org/docs/2.4/logs.html#combined; attribute names by the OpenTelemetry semantic conventions for HTTP."""
-    fields = ", ".join(literal(f) for f in APACHE_FIELDS)
+    target = "CASE WHEN version <> '' THEN left(s.request, length(s.request) - length(version) - 6) ELSE s.request END"
     attributes = {
-        "client.address": "s.client",
-        "user.name": "s.person",
-        "http.request.method": "trim(s.method)",
-        "url.original": "s.target",
-        "network.protocol.version": "replace(trim(s.protocol), 'HTTP/', '')",
-        "http.response.status_code": "s.status",
-        "http.response.body.size": "s.bytes",
-        "http.request.header.referer": "s.referer",
-        "user_agent.original": "s.agent",
+        "client.address": "split_part(s.who, ' ', 1)",
+        "user.name": "split_part(s.who, ' ', 3)",
+        "http.request.method": "CASE WHEN contains(s.request, ' ') THEN split_part(s.request, ' ', 1) END",
+        "url.original": f"CASE WHEN contains(s.request, ' ') THEN substr({target}, length(split_part(s.request, ' ', 1)) + 2) END",
+        "network.protocol.version": "version",
+        "http.response.status_code": "status",
+        "http.response.body.size": "split_part(s.rest, ' ', 2)",
+        "http.request.header.referer": "r.referer",
+        "user_agent.original": "r.agent",
     }
     sql = f"""
         SELECT line, text, problem, s.time <> '' AS matched, s.time AS time_text,
-               CASE WHEN s.status >= '500' THEN 'ERROR' WHEN s.status >= '400' THEN 'WARN'
-                    WHEN s.status <> '' THEN 'INFO' END AS severity_text,
+               CASE WHEN status >= '500' THEN 'ERROR' WHEN status >= '400' THEN 'WARN' WHEN status <> '' THEN 'INFO' END AS severity_text,
                text AS body, NULL::VARCHAR AS service, NULL::VARCHAR AS trace_id, NULL::VARCHAR AS span_id, NULL::VARCHAR AS scope_name,
                {_labels(attributes)} AS attributes
-        FROM (SELECT *, regexp_extract(text, {literal(APACHE)}, [{fields}]) AS s FROM entries)"""
+        FROM (SELECT *, left(s.rest, 3) AS status, regexp_extract(s.request, {literal(APACHE_PROTOCOL)}, 1) AS version,
+                     regexp_extract(s.rest, {literal(APACHE_REST)}, ['referer', 'agent']) AS r
+              FROM (SELECT *, regexp_extract(text, {literal(APACHE)}, ['who', 'time', 'request', 'rest']) AS s FROM entries))"""
     return Pattern(sql, time_format=APACHE_TIME)
 
 
