@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from sources import objects
 from sources.inbox import is_growing
 from sources.streams import Compression, Readable, Span, expanded, spool
 from warehouse.errors import SourceError
+from warehouse.lake.identity import file_digest
 from warehouse.settings import LakeSettings
 
 RECENT_SECONDS = 60.0
@@ -56,7 +56,7 @@ class InputFile:
             with spool(
                 objects.open_object(self.location.removeprefix(objects.SCHEME), self.lake), folder=self._folder
             ) as copy:
-                if hashlib.file_digest(copy.open("rb"), "sha256").hexdigest() != self.digest:
+                if file_digest(copy) != self.digest:
                     raise SourceError(f"{self.origin}: changed while it was read; run again")
                 with self._plain(copy) as plain:
                     yield plain
