@@ -93,6 +93,7 @@ class Work:
         self.allow_shrink, self.run_id, self.step = allow_shrink, run_id, step
         self.started_at = utc_now(lake.connection)
         self.writes: dict[str, _Write] = {}
+        self.may_be_registered = False
 
     def replace_slice(
         self,
@@ -130,6 +131,7 @@ class Work:
             try:
                 return self._commit_once()
             except duckdb.TransactionException as error:
+                self.may_be_registered = False
                 self._rollback()
                 if attempt == MAX_ATTEMPTS or "conflict" not in str(error).lower():
                     raise LakeError(f"{self.origin}: the commit failed {attempt} times: {error}") from error
@@ -140,7 +142,10 @@ class Work:
         raise AssertionError("unreachable")
 
     def discard(self) -> None:
-        """Drop everything that was staged."""
+        """Drop everything that was staged; not once a commit began that was not refused, for then the files may be the lake's (an interrupt
+        can come after it). What no snapshot knows is swept as an orphan."""
+        if self.may_be_registered:
+            return
         for write in self.writes.values():
             discard([*write.staged.files, *write.staged.rejects])
 
@@ -195,6 +200,7 @@ class Work:
                 self._raise_versions(name, write, effect)
             self.step("logged")
             connection.execute("CALL lake.set_commit_message(?, ?)", [self.run_id or "lakebed", f"{self.source} {self.origin}"[:500]])
+            self.may_be_registered = True
             connection.execute("COMMIT")
         self.step("committed")
         return landed

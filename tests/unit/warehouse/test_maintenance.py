@@ -110,3 +110,16 @@ def test_an_archive_inside_the_data_path_is_refused(lake: Lake, tmp_path: Path) 
     lake.close()
     with open_lake(tmp_path, archive={"path": "lake/archive"}) as other, pytest.raises(LakeError, match="folder of its own"):
         tidy(other)
+
+
+def test_an_interrupt_right_after_the_commit_loses_nothing(lake: Lake) -> None:
+    def interrupt(name: str) -> None:
+        if name == "committed":
+            raise KeyboardInterrupt
+
+    lake.step = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        lake.land(points_unit("b1", [A]))
+    lake.step = lambda _name: None
+    assert [r[1:] for r in stored(lake)] == [A]
+    assert lake.land(points_unit("b1", [A])).already
