@@ -1,0 +1,56 @@
+"""The nightly and weekly jobs in process: what they did stands in their headlines, and damage fails their checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from dagster import AssetCheckResult, materialize
+
+from orchestration.resources import Platform, close_lakes
+from orchestration.retention_assets import retention_assets
+from tests.lakes import points_unit
+from warehouse.lake.lake import Lake
+from warehouse.settings import load
+
+TABLE = "raw.metric_points"
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    """A platform whose lake has a day that is past its rule and one that is not."""
+    file = tmp_path / "lakebed.toml"
+    file.write_text('[lake]\nmemory_limit = "1GiB"\nthreads = 2\n')
+    now = datetime.now(UTC).replace(tzinfo=None, hour=12, minute=0, second=0, microsecond=0)
+    with Lake.open(load(file)) as lake:
+        lake.land(points_unit("b1", [(n, now - timedelta(days=d), 1.0) for d in (40, 5) for n in range(3)]))
+        for table in (TABLE, "raw.metric_series"):
+            lake.set_states(table, dict.fromkeys(lake.states(table), ("passed", None)))
+    yield Platform(config_file=str(file))
+    close_lakes()
+
+
+def run(platform: Platform) -> tuple[dict[str, str], dict[str, AssetCheckResult]]:
+    """Headlines of the assets, and results of the checks by name."""
+    result = materialize(list(retention_assets()), resources={"platform": platform})
+    assert result.success
+    told = [e.step_materialization_data.materialization for e in result.get_asset_materialization_events()]
+    headlines = {m.asset_key.path[-1]: str(m.metadata["summary"].value) for m in told}
+    return headlines, {c.check_name: c for c in result.get_asset_check_evaluations()}  # type: ignore[misc]
+
+
+def test_a_night_and_a_week(platform: Platform) -> None:
+    headlines, checks = run(platform)
+    assert headlines["retained"].startswith("kept 2, archived 1, dropped 1 partitions")
+    assert headlines["settled"].startswith("1 days: 1 files became 1")
+    assert headlines["verified"] == "1 bundles, 3 rows as sealed; 0 problems"
+    assert headlines["restore_drill"].startswith("1 bundles, 3 rows restored")
+    assert {name: c.passed for name, c in checks.items()} == {"drills_current": True, "as_sealed": True, "restored_equal": True}
+    bundle = next((platform.settings.root / "archive").glob("*/*/*/*.parquet"))
+    bundle.write_bytes(bundle.read_bytes()[:-1])
+    _, checks = run(platform)
+    assert {name: c.passed for name, c in checks.items()} == {"drills_current": True, "as_sealed": False, "restored_equal": False}
+    _, checks = run(platform)
+    assert not checks["drills_current"].passed
