@@ -5,6 +5,7 @@ Meant for records that come by the thousand (incidents, alerts), not by the mill
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def _by_line(path: Path, file: InputFile, whole: str) -> Iterator[Document]:
     """Line after line; what failed before the first good line is held back until there is one."""
     held: list[Document] | None = []
     with path.open("rb") as stream:
-        for batch in numbered_lines(stream, first_line=file.first_line, max_line_bytes=MAX_DOCUMENT_BYTES):
+        for batch in numbered_lines(lambda: nullcontext(stream), first_line=file.first_line, max_line_bytes=MAX_DOCUMENT_BYTES):
             for row in batch.to_pylist():
                 document = _document(row)
                 if document is None:

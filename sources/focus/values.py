@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sources.table.mapping import Converted, convert
 from sources.times import TimeFormat
 from warehouse.contracts.focus import ENUMERATIONS, MONEY
-from warehouse.lake.connection import literal
+from warehouse.lake.connection import identifier, literal
 
 EXACT = ("DECIMAL", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 # Azure writes 2024-09-01T00:00Z.
@@ -48,29 +49,47 @@ def _nulls(null_values: Sequence[str], *others: str) -> str:
     return ", ".join(sorted({literal(v.lower()) for v in ("", *others, *null_values)}))
 
 
-def number(name: str, raw: str, *, required: bool) -> Converted:
+def number(name: str, *, required: bool) -> Converted:
     """DECIMAL(38,12), rounded half away from zero at the 12th digit.
 
     Amounts under a million go by 64 bits: the cast to 128 bits took 3.1 us, this one 0.05."""
+    raw, done = identifier("r_" + name), identifier("c_" + name)
     sql = f"coalesce(CAST(TRY_CAST({raw} AS DECIMAL(18,12)) AS {MONEY}), TRY_CAST({raw} AS {MONEY}))"
     absent = ((f"{raw} IS NULL", f"{name}_missing"),) if required else ()
-    return Converted(sql, (*absent, (f"{raw} IS NOT NULL AND {sql} IS NULL", f"{name}_not_a_number")))
+    fine = f"{done} IS NOT NULL" if required else f"{raw} IS NULL OR {done} IS NOT NULL"
+    return Converted(sql, fine, (*absent, (f"{raw} IS NOT NULL AND {done} IS NULL", f"{name}_not_a_number")))
 
 
-def moment(name: str, raw: str, raw_type: str) -> Converted:
+def moment(name: str, raw_type: str) -> Converted:
     """A TIMESTAMP in UTC; texts without a zone are UTC."""
-    return convert(name, raw, raw_type, "TIMESTAMP", TimeFormat(), required=True)
+    return convert(name, raw_type, "TIMESTAMP", TimeFormat(), required=True)
 
 
-def words(name: str, raw: str, raw_type: str, *, required: bool) -> Converted:
+def words(name: str, raw_type: str, *, required: bool) -> Converted:
     """Text; values of an enumeration are brought to FOCUS's letter case, currencies to upper case."""
-    plain = convert(name, raw, raw_type, "VARCHAR", TimeFormat(), required=required)
+    plain = convert(name, raw_type, "VARCHAR", TimeFormat(), required=required)
     if name in CURRENCIES:
-        return Converted(f"upper({plain.sql})", plain.rejects)
+        return replace(plain, sql=f"upper({plain.sql})")
     if name not in ENUMERATIONS:
         return plain
     whens = " ".join(f"WHEN {literal(v.lower())} THEN {literal(v)}" for v in ENUMERATIONS[name])
-    return Converted(f"CASE lower({plain.sql}) {whens} ELSE {plain.sql} END", plain.rejects)
+    return replace(plain, sql=f"CASE lower({plain.sql}) {whens} ELSE {plain.sql} END")
+
+
+def one_look_for_nul(columns: Mapping[str, Converted]) -> dict[str, Converted]:
+    """The same columns with one look for NUL characters in all texts (as the column `nul`): forty looks took a third of the reading."""
+    found: dict[str, Converted] = {}
+    texts: list[tuple[str, str]] = []
+    for name, column in columns.items():
+        nul = tuple(reason for reason in column.rejects if reason[1].endswith(NUL))
+        texts += nul
+        others = tuple(reason for reason in column.rejects if reason not in nul)
+        fine = " AND ".join(f"NOT ({condition})" for condition, _ in others) or "TRUE"
+        found[name] = replace(column, fine=fine, rejects=others) if nul else column
+    if texts:
+        joined = ", ".join(condition.removeprefix("contains(").removesuffix(", chr(0))") for condition, _ in texts)
+        found["nul"] = Converted(f"concat({joined})", "NOT contains(c_nul, chr(0))", tuple(texts))
+    return found
 
 
 def tags(raw: str, raw_type: str) -> tuple[str, str]:

@@ -53,10 +53,10 @@ def test_money_is_exact(reading: Reading, row: dict[str, str], written: str, hel
 def test_money_survives_any_way_of_writing_it(digits: int, exponent: int, form: str) -> None:
     value = Decimal(digits).scaleb(exponent)
     exact = value.quantize(Decimal("1e-12"), ROUND_HALF_UP, Context(prec=60))
-    sql = number("n", "n", required=True).sql
+    sql = number("n", required=True).sql
     text = present("x", "VARCHAR", (), MONEY)
     for written in (f"{value:f}", form.format(digits, exponent), str(value)):
-        found = CONNECTION.execute(f"SELECT {sql} FROM (SELECT {text} AS n FROM (SELECT ?::VARCHAR AS x))", [written]).fetchone()
+        found = CONNECTION.execute(f"SELECT {sql} FROM (SELECT {text} AS r_n FROM (SELECT ?::VARCHAR AS x))", [written]).fetchone()
         assert found == (exact,), written
 
 
