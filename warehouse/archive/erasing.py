@@ -23,7 +23,7 @@ from warehouse.errors import ArchiveError, RetentionError
 from warehouse.lake.connection import identifier, literal, scratch
 from warehouse.lake.digest import BATCH_ROWS
 from warehouse.lake.lake import Lake
-from warehouse.lake.rewriting import erase, erase_quarantined
+from warehouse.lake.removal import erase, erase_quarantined
 from warehouse.lake.state import NO_DAY, utc_now
 from warehouse.retention.holds import placed_holds
 

@@ -1,5 +1,5 @@
 """Keeping the lake small and clean: the log files that every commit adds are merged, old snapshots and what only they need go, and so do
-the files of writers that died. Ways in which maintenance changes the rows of a table's day are in `rewriting`.
+the files of writers that died. Ways in which maintenance changes the rows of a table's day are in `rewriting` and `removal`.
 
 Nothing that is younger than a day is touched: a reader may still need it, a writer may be about to register it."""
 

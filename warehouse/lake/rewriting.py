@@ -1,5 +1,5 @@
-"""Maintenance's own ways to write: `rewrite` (the same rows, sorted, in one file), `drop` (a day that an applied plan names) and `erase`
-(the rows of a subject). Each is one transaction, and refuses when what it was told about is not what is there."""
+"""Maintenance's ways to write rows that are there already: `rewrite` (a day sorted, in one file) and `put_day` (from the archive), on one
+primitive that swaps files and refuses when what it was told about is not what is there. Taking rows away is `removal`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from uuid import uuid4
 import duckdb
 
 from warehouse.contracts import CONTRACTS, Contract, contract
-from warehouse.contracts.ddl import quarantine_name
-from warehouse.errors import LakeError, RetentionError
+from warehouse.errors import LakeError
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.digest import BATCH_ROWS, Digest, quick_digest, quick_digests
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import SETTLED, Partition, nothing, partition, partitions
-from warehouse.lake.state import NO_DAY, append_states, day_states, insert, utc_now
+from warehouse.lake.state import NO_DAY, append_states, day_states
 
 SETTLED_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 524288"
 WITHOUT_DICTIONARIES = f"{SETTLED_PARQUET}, DICTIONARY_SIZE_LIMIT 1"
@@ -136,7 +135,7 @@ def day_rows(definition: Contract, day: date, *, condition: str | None = None) -
     return f"SELECT {columns} FROM {definition.storage_name} WHERE {where}{keep}"
 
 
-def _write_sorted(
+def write_sorted(
     lake: Lake, connection: duckdb.DuckDBPyConnection, definition: Contract, select: str, path: str, values: tuple[object, ...] = ()
 ) -> None:
     """Write the rows of a SELECT sorted, and prove that the file holds them bit for bit.
@@ -185,7 +184,7 @@ def put_day(
         version = state.version + 1 if state else 1
         append_states(lake.connection, definition.full_name, {day: (version, "unchecked", count, None, reason)}, run_id)
 
-    _write_sorted(lake, connection, definition, f"SELECT {columns} FROM {name}", path)
+    write_sorted(lake, connection, definition, f"SELECT {columns} FROM {name}", path)
     if not replace_files(lake, [Replacement(before, path, count)], f"put {definition.full_name} {day}: {reason}", within=record):
         forget(path)
         raise LakeError(f"{definition.full_name} {day} was written at the same time; nothing was changed. Run it again")
@@ -219,12 +218,12 @@ def replace_files(
             connection.execute("CALL lake.set_commit_message('lakebed', ?)", [message])
             connection.execute("COMMIT")
         except duckdb.TransactionException as error:
-            _rollback(connection)
+            rollback(connection)
             if "conflict" in str(error).lower():
                 return []
             raise LakeError(f"{message}: the commit failed: {error}") from error
         except BaseException:
-            _rollback(connection)
+            rollback(connection)
             raise
     lake.step("replaced")
     return done
@@ -237,115 +236,9 @@ def _refuse_other_rows(connection: duckdb.DuckDBPyConnection, name: str, where: 
         raise LakeError(f"{message}: {found} rows instead of {wanted}; nothing was changed")
 
 
-def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
+def rollback(connection: duckdb.DuckDBPyConnection) -> None:
+    """End the open transaction, if there is one, without effect."""
     try:
         connection.execute("ROLLBACK")
     except duckdb.TransactionException:
         return
-
-
-def drop(lake: Lake, table: str, day: date, plan_id: str, *, present: Partition | None = None, run_id: str | None = None) -> int:
-    """Take a day out of the lake because a stored plan says so, and record that in the same transaction; returns the rows dropped.
-
-    The day's state becomes `dropped` under the same version, so nothing downstream is built again from less.
-    present: the files that were archived; the day must still consist of exactly these.
-    Raises RetentionError when the plan does not drop this day, did so already, or the day has changed since."""
-    definition = contract(table)
-    before = present or partition(lake.connection, definition.storage_name, day)
-    if not definition.has_day or not before.files:
-        raise RetentionError(f"{table} has no day {day} to drop")
-
-    def record() -> None:
-        state = day_states(lake.connection, table, [day])[day]
-        planned = _planned(lake, table, day, plan_id, state.version)
-        append_states(lake.connection, table, {day: (state.version, "dropped", 0, state.inputs, f"plan {plan_id}")}, run_id)
-        insert(lake.connection, "store.meta_retention_plans", [(*planned, utc_now(lake.connection))])
-
-    if not replace_files(lake, [Replacement(before, None, 0)], f"drop {table} {day} plan {plan_id}", within=record):
-        raise RetentionError(f"{table} {day} was written while plan {plan_id} was applied; nothing of it was dropped. Make a new plan")
-    return before.row_count
-
-
-def drop_quarantined(lake: Lake, name: str, day: date, plan_id: str) -> int:
-    """Remove the rows of a quarantine table that were set aside on a day, because a stored plan says so; returns how many went.
-
-    Raises RetentionError when the plan does not, did so already, or rows were added to that day since."""
-    where = "CAST(quarantined_at AS DATE) = ?"
-    connection = lake.connection
-    with lake.catalog.lock((name, "maintenance")):
-        connection.execute("BEGIN")
-        try:
-            row = connection.execute(f"SELECT count(*) FROM {name} WHERE {where}", [day]).fetchone()
-            count = int(row[0]) if row else 0
-            planned = _planned(lake, name, day, plan_id, count)
-            connection.execute(f"DELETE FROM {name} WHERE {where}", [day])
-            insert(connection, "store.meta_retention_plans", [(*planned, utc_now(connection))])
-            connection.execute("CALL lake.set_commit_message('lakebed', ?)", [f"drop {name} {day} plan {plan_id}"])
-            connection.execute("COMMIT")
-        except BaseException:
-            _rollback(connection)
-            raise
-    return count
-
-
-def _planned(lake: Lake, table: str, day: date, plan_id: str, version: int) -> tuple[object, ...]:
-    """The plan's row for a day, without `applied_at`; raises RetentionError when it does not allow a drop now."""
-    rows = lake.connection.execute(
-        """SELECT plan_id, table_name, day, version, action, rule, row_count, bytes, planned_at, applied_at FROM meta.retention_plans
-           WHERE plan_id = ? AND table_name = ? AND day = ?""",
-        [plan_id, table, day],
-    ).fetchall()
-    allowed = [r for r in rows if r[4] in ("archive", "drop")]
-    if not allowed:
-        raise RetentionError(f"plan {plan_id} does not drop {table} {day}; nothing was changed")
-    if any(r[9] is not None for r in allowed):
-        raise RetentionError(f"plan {plan_id} was applied to {table} {day} already")
-    if allowed[0][3] != version:
-        raise RetentionError(f"{table} {day} has version {version} and plan {plan_id} was made for {allowed[0][3]}. Make a new plan")
-    return tuple(allowed[0][:9])
-
-
-def erase(lake: Lake, table: str, day: date, condition: str, values: tuple[object, ...], *, reason: str, run_id: str | None = None) -> int:
-    """Rewrite a day without the rows for which a condition over the table's columns (with `?`) is TRUE; returns how many went.
-
-    The day's version rises, so that everything derived from it is built again without them. The old files stay until the snapshots that
-    need them have expired (`tidy`). Raises LakeError when a writer came between."""
-    definition = contract(table)
-    before = partition(lake.connection, definition.storage_name, day)
-    where = f"day = DATE '{day}' AND" if definition.has_day else ""
-    row = lake.connection.execute(f"SELECT count(*) FROM {definition.storage_name} WHERE {where} ({condition})", list(values)).fetchone()
-    count = int(row[0]) if row else 0
-    if count == 0:
-        return 0
-    left, path = before.row_count - count, new_file(lake, definition, day)
-    state = day_states(lake.connection, table, [day]).get(day)
-
-    def record() -> None:
-        version, kind = (state.version + 1, state.state) if state else (1, "unchecked")
-        kind = kind if kind == "dropped" else "unchecked"
-        append_states(lake.connection, table, {day: (version, kind, left, None, reason)}, run_id)
-
-    _write_sorted(lake, lake.connection, definition, day_rows(definition, day, condition=condition), path, values)
-    if not left:
-        forget(path)
-    if not replace_files(lake, [Replacement(before, path if left else None, left)], f"erase from {table} {day}", within=record):
-        forget(path)
-        raise LakeError(f"{table} {day} was written while rows were erased from it; nothing of it was changed. Run it again")
-    return count
-
-
-def erase_quarantined(lake: Lake, table: str, value: str) -> int:
-    """Remove every quarantined record of a table in whose text a value stands; returns how many went."""
-    name = quarantine_name(contract(table))
-    before = partition(lake.connection, name, NO_DAY)
-    row = lake.connection.execute(f"SELECT count(*) FROM {name} WHERE contains(record, ?)", [value]).fetchone()
-    count = int(row[0]) if row else 0
-    if count == 0:
-        return 0
-    path, left = f"{lake.folder(name)}/merged_{uuid4()}.parquet" if before.row_count > count else None, before.row_count - count
-    if path is not None:
-        lake.connection.execute(f"COPY (FROM {name} WHERE contains(record, ?) IS NOT TRUE) TO {literal(path)} ({SETTLED_PARQUET})", [value])
-    if not replace_files(lake, [Replacement(before, path, left)], f"erase from {name}"):
-        forget(path)
-        raise LakeError(f"{name} was written while rows were erased from it; nothing of it was changed. Run it again")
-    return count

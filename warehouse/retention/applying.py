@@ -14,7 +14,7 @@ from warehouse.errors import RetentionError
 from warehouse.lake.lake import Lake
 from warehouse.lake.maintenance import merge_files
 from warehouse.lake.partitions import partition
-from warehouse.lake.rewriting import drop, drop_quarantined
+from warehouse.lake.removal import drop, drop_quarantined
 from warehouse.retention.holds import all_holds
 from warehouse.retention.planning import is_quarantine, pieces, stored_plan
 from warehouse.retention.policy import Decision, Plan

@@ -16,7 +16,7 @@ from warehouse.errors import ArchiveError, RetentionError
 from warehouse.lake import Part, Unit
 from warehouse.lake.lake import Lake
 from warehouse.lake.pending import pending_days
-from warehouse.lake.rewriting import drop
+from warehouse.lake.removal import drop
 from warehouse.retention.applying import apply_plan
 from warehouse.retention.holds import add_hold, incident_holds, placed_holds, remove_hold
 from warehouse.retention.planning import plan_retention

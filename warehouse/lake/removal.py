@@ -1,0 +1,122 @@
+"""Maintenance's ways to take rows away: `drop` (a day that a stored plan names) and `erase` (the rows of a subject)."""
+
+from __future__ import annotations
+
+from datetime import date
+from uuid import uuid4
+
+from warehouse.contracts import contract
+from warehouse.contracts.ddl import quarantine_name
+from warehouse.errors import LakeError, RetentionError
+from warehouse.lake.connection import literal
+from warehouse.lake.lake import Lake
+from warehouse.lake.partitions import Partition, partition
+from warehouse.lake.rewriting import SETTLED_PARQUET, Replacement, day_rows, forget, new_file, replace_files, rollback, write_sorted
+from warehouse.lake.state import NO_DAY, append_states, day_states, insert, utc_now
+
+
+def drop(lake: Lake, table: str, day: date, plan_id: str, *, present: Partition | None = None, run_id: str | None = None) -> int:
+    """Take a day out of the lake because a stored plan says so, and record that in the same transaction; returns the rows dropped.
+
+    The day's state becomes `dropped` under the same version, so nothing downstream is built again from less.
+    present: the files that were archived; the day must still consist of exactly these.
+    Raises RetentionError when the plan does not drop this day, did so already, or the day has changed since."""
+    definition = contract(table)
+    before = present or partition(lake.connection, definition.storage_name, day)
+    if not definition.has_day or not before.files:
+        raise RetentionError(f"{table} has no day {day} to drop")
+
+    def record() -> None:
+        state = day_states(lake.connection, table, [day])[day]
+        planned = _planned(lake, table, day, plan_id, state.version)
+        append_states(lake.connection, table, {day: (state.version, "dropped", 0, state.inputs, f"plan {plan_id}")}, run_id)
+        insert(lake.connection, "store.meta_retention_plans", [(*planned, utc_now(lake.connection))])
+
+    if not replace_files(lake, [Replacement(before, None, 0)], f"drop {table} {day} plan {plan_id}", within=record):
+        raise RetentionError(f"{table} {day} was written while plan {plan_id} was applied; nothing of it was dropped. Make a new plan")
+    return before.row_count
+
+
+def drop_quarantined(lake: Lake, name: str, day: date, plan_id: str) -> int:
+    """Remove the rows of a quarantine table that were set aside on a day, because a stored plan says so; returns how many went.
+
+    Raises RetentionError when the plan does not, did so already, or rows were added to that day since."""
+    where = "CAST(quarantined_at AS DATE) = ?"
+    connection = lake.connection
+    with lake.catalog.lock((name, "maintenance")):
+        connection.execute("BEGIN")
+        try:
+            row = connection.execute(f"SELECT count(*) FROM {name} WHERE {where}", [day]).fetchone()
+            count = int(row[0]) if row else 0
+            planned = _planned(lake, name, day, plan_id, count)
+            connection.execute(f"DELETE FROM {name} WHERE {where}", [day])
+            insert(connection, "store.meta_retention_plans", [(*planned, utc_now(connection))])
+            connection.execute("CALL lake.set_commit_message('lakebed', ?)", [f"drop {name} {day} plan {plan_id}"])
+            connection.execute("COMMIT")
+        except BaseException:
+            rollback(connection)
+            raise
+    return count
+
+
+def _planned(lake: Lake, table: str, day: date, plan_id: str, version: int) -> tuple[object, ...]:
+    """The plan's row for a day, without `applied_at`; raises RetentionError when it does not allow a drop now."""
+    rows = lake.connection.execute(
+        """SELECT plan_id, table_name, day, version, action, rule, row_count, bytes, planned_at, applied_at FROM meta.retention_plans
+           WHERE plan_id = ? AND table_name = ? AND day = ?""",
+        [plan_id, table, day],
+    ).fetchall()
+    allowed = [r for r in rows if r[4] in ("archive", "drop")]
+    if not allowed:
+        raise RetentionError(f"plan {plan_id} does not drop {table} {day}; nothing was changed")
+    if any(r[9] is not None for r in allowed):
+        raise RetentionError(f"plan {plan_id} was applied to {table} {day} already")
+    if allowed[0][3] != version:
+        raise RetentionError(f"{table} {day} has version {version} and plan {plan_id} was made for {allowed[0][3]}. Make a new plan")
+    return tuple(allowed[0][:9])
+
+
+def erase(lake: Lake, table: str, day: date, condition: str, values: tuple[object, ...], *, reason: str, run_id: str | None = None) -> int:
+    """Rewrite a day without the rows for which a condition over the table's columns (with `?`) is TRUE; returns how many went.
+
+    The day's version rises, so that everything derived from it is built again without them. The old files stay until the snapshots that
+    need them have expired (`tidy`). Raises LakeError when a writer came between."""
+    definition = contract(table)
+    before = partition(lake.connection, definition.storage_name, day)
+    where = f"day = DATE '{day}' AND" if definition.has_day else ""
+    row = lake.connection.execute(f"SELECT count(*) FROM {definition.storage_name} WHERE {where} ({condition})", list(values)).fetchone()
+    count = int(row[0]) if row else 0
+    if count == 0:
+        return 0
+    left, path = before.row_count - count, new_file(lake, definition, day)
+    state = day_states(lake.connection, table, [day]).get(day)
+
+    def record() -> None:
+        version, kind = (state.version + 1, state.state) if state else (1, "unchecked")
+        kind = kind if kind == "dropped" else "unchecked"
+        append_states(lake.connection, table, {day: (version, kind, left, None, reason)}, run_id)
+
+    write_sorted(lake, lake.connection, definition, day_rows(definition, day, condition=condition), path, values)
+    if not left:
+        forget(path)
+    if not replace_files(lake, [Replacement(before, path if left else None, left)], f"erase from {table} {day}", within=record):
+        forget(path)
+        raise LakeError(f"{table} {day} was written while rows were erased from it; nothing of it was changed. Run it again")
+    return count
+
+
+def erase_quarantined(lake: Lake, table: str, value: str) -> int:
+    """Remove every quarantined record of a table in whose text a value stands; returns how many went."""
+    name = quarantine_name(contract(table))
+    before = partition(lake.connection, name, NO_DAY)
+    row = lake.connection.execute(f"SELECT count(*) FROM {name} WHERE contains(record, ?)", [value]).fetchone()
+    count = int(row[0]) if row else 0
+    if count == 0:
+        return 0
+    path, left = f"{lake.folder(name)}/merged_{uuid4()}.parquet" if before.row_count > count else None, before.row_count - count
+    if path is not None:
+        lake.connection.execute(f"COPY (FROM {name} WHERE contains(record, ?) IS NOT TRUE) TO {literal(path)} ({SETTLED_PARQUET})", [value])
+    if not replace_files(lake, [Replacement(before, path, left)], f"erase from {name}"):
+        forget(path)
+        raise LakeError(f"{name} was written while rows were erased from it; nothing of it was changed. Run it again")
+    return count
