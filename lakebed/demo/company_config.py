@@ -18,6 +18,30 @@ path = "warehouse.duckdb"
 [archive]
 path = "archive"
 
+[[retention.rules]]  # the first rule that covers a table decides
+tables = "raw.logs"
+keep_days = 80
+
+[[retention.rules]]
+tables = "raw.spans"
+keep_days = 80
+
+[[retention.rules]]
+tables = "raw.*"
+
+[[retention.rules]]
+tables = "core.*"
+keep_days = 760
+archive = false
+
+[[retention.rules]]
+tables = "mart.*"
+
+[[retention.rules]]
+tables = "quarantine.*"
+keep_days = 90
+archive = false
+
 [models]
 history_days = 90
 horizon_days = 60
