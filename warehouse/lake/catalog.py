@@ -85,7 +85,23 @@ def _without_secrets(text: str) -> str:
     return re.sub(r"://[^@/\s]*@", "://***@", line)
 
 
+def _refuse_malformed(dsn: str) -> None:
+    """What libpq says of a DSN that it cannot read quotes words of it, which may be of the password: say it without."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        conninfo_to_dict(dsn)
+    except ProgrammingError:
+        raise LakeError(
+            "lake.catalog holds no DSN that PostgreSQL can read; write postgres:host=... dbname=... user=... password='...' "
+            "(quote values with blanks), or postgresql://user:password@host/database"
+        ) from None
+
+
 def _prepare(catalog: Catalog, *, read_only: bool) -> None:
+    if catalog.kind == "postgres":
+        _refuse_malformed(catalog.address)
     if catalog.kind == "sqlite":
         file = Path(catalog.address)
         if read_only and not file.is_file():
