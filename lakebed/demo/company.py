@@ -86,6 +86,7 @@ class Company:
     saturating_pool: str
 
     def service(self, name: str) -> Service:
+        """The service of a name."""
         return next(s for s in self.services if s.name == name)
 
     def app_machines(self, service: str) -> list[Machine]:

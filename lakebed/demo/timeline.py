@@ -52,10 +52,12 @@ class Window:
 
     @property
     def days(self) -> int:
+        """Days of the window."""
         return (self.last - self.first).days + 1
 
     @property
     def start_s(self) -> int:
+        """Its first second, in Unix time."""
         return epoch(self.first)
 
     @property

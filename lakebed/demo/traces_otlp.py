@@ -69,6 +69,7 @@ class Versions:
             self._deploys[service.name] = ([d.time.timestamp() for d in mine], ["2.13.0", *(d.version for d in mine)])
 
     def at(self, service: str, seconds: float) -> str:
+        """The version of a service that runs at a time (Unix seconds)."""
         times, versions = self._deploys[service]
         return versions[bisect.bisect_right(times, seconds)]
 

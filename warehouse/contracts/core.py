@@ -17,14 +17,17 @@ SKETCH = Column("duration_sketch", SKETCH_TYPE, f"Sketch of the durations in ns.
 
 
 def count_of(name: str, description: str, unit: str | None = None, *, required: bool = False) -> Column:
+    """A whole number."""
     return Column(name, "BIGINT", description, unit, required=required)
 
 
 def number(name: str, description: str, unit: str | None = None, *, required: bool = False) -> Column:
+    """A measured value."""
     return Column(name, "DOUBLE", description, unit, required=required)
 
 
 def text(name: str, description: str, *, required: bool = False) -> Column:
+    """A text."""
     return Column(name, "VARCHAR", description, required=required)
 
 

@@ -12,6 +12,7 @@ CURRENCY = text("billing_currency", "ISO 4217 currency", required=True)
 
 
 def instant(name: str, description: str, *, required: bool = False) -> Column:
+    """A time in UTC."""
     return Column(name, "TIMESTAMP", description, "UTC", required=required)
 
 
