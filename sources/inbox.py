@@ -38,9 +38,7 @@ def deliveries(folder: Path, settle_seconds: float) -> Iterator[Delivery]:
     Left alone: hidden files, unfinished ones by their suffix (.part, .tmp, ...), files that changed within
     `settle_seconds`, and folders. Raises SourceError when the inbox does not exist."""
     if not folder.is_dir():
-        raise SourceError(
-            f"the inbox {folder.name} does not exist: create the folder, or correct `inbox` in the configuration"
-        )
+        raise SourceError(f"the inbox {folder.name} does not exist: create the folder, or correct `inbox` in the configuration")
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
         if entry.name.startswith(".") or entry.name.endswith(UNFINISHED):
             continue

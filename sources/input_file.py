@@ -53,9 +53,7 @@ class InputFile:
     def stream(self) -> Iterator[Readable]:
         """The plain bytes from `start`; `read(n)` gives at most n. Raises SourceError as `streams.expanded` does."""
         if self.is_object:
-            with spool(
-                objects.open_object(self.location.removeprefix(objects.SCHEME), self.lake), folder=self._folder
-            ) as copy:
+            with spool(objects.open_object(self.location.removeprefix(objects.SCHEME), self.lake), folder=self._folder) as copy:
                 if file_digest(copy) != self.digest:
                     raise SourceError(f"{self.origin}: changed while it was read; run again")
                 with self._plain(copy) as plain:
@@ -80,11 +78,7 @@ class InputFile:
 
         Raises SourceError when the file changed under the reader, and as `streams.expanded` and `streams.spool` do."""
         in_place = not self.is_object and self.compression == "none" and self.start == 0
-        if (
-            in_place
-            and not is_growing(self.mtime_ns, RECENT_SECONDS)
-            and Path(self.location).stat().st_size == self.size
-        ):
+        if in_place and not is_growing(self.mtime_ns, RECENT_SECONDS) and Path(self.location).stat().st_size == self.size:
             yield Path(self.location)
             self.verify()
             return

@@ -130,9 +130,7 @@ def spool(stream: Readable, *, folder: str | None, suffix: str = "") -> Iterator
             while chunk := stream.read(CHUNK):
                 room -= len(chunk)
                 if room < 0:
-                    raise SourceError(
-                        f"no room left in {Path(name).parent} for a temporary plain copy; set lake.temp_directory"
-                    )
+                    raise SourceError(f"no room left in {Path(name).parent} for a temporary plain copy; set lake.temp_directory")
                 target.write(chunk)
         yield Path(name)
     finally:

@@ -65,9 +65,7 @@ class House:
         os.utime(path, (time.time() - age, time.time() - age))
         return path
 
-    def units(
-        self, *, rotates: bool = False, growing: Callable[[str], bool] = is_line_file, **inputs: object
-    ) -> list[Unit]:
+    def units(self, *, rotates: bool = False, growing: Callable[[str], bool] = is_line_file, **inputs: object) -> list[Unit]:
         settings = FileSourceSettings.model_validate(inputs or {"path": "in/*"})
         config = Settings(root=self.root, data_root="data")
 
@@ -76,9 +74,7 @@ class House:
                 self.lake.read.append((file.origin, path.read_bytes(), file.first_line))
                 yield Part("raw.logs", pa.RecordBatchReader.from_batches(pa.schema([]), []))
 
-        return list(
-            file_units("s", settings, config=config, known=self.lake, opener=opener, growing=growing, rotates=rotates)
-        )
+        return list(file_units("s", settings, config=config, known=self.lake, opener=opener, growing=growing, rotates=rotates))
 
     def run(self, **options: object) -> list[tuple[str, bytes, int]]:
         self.lake.read.clear()
@@ -161,9 +157,7 @@ def test_a_rotated_log_keeps_its_former_rows_and_is_read_on_under_its_new_name(h
     assert house.run(rotates=True) == []
 
 
-@pytest.mark.parametrize(
-    "pack", [gzip.compress, zstandard.compress, lambda b: gzip.compress(b[:4]) + gzip.compress(b[4:])]
-)
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, lambda b: gzip.compress(b[:4]) + gzip.compress(b[4:])])
 def test_compressed_files_are_read_plain(house: House, pack: Callable[[bytes], bytes]) -> None:
     suffix = "zst" if pack is zstandard.compress else "gz"
     house.write(f"data/in/a.csv.{suffix}", pack(b"x\n1\n2\n"))
