@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetSelection, Definitions, define_asset_job
+from dagster import AssetSelection, Definitions, define_asset_job, in_process_executor
 
 from orchestration.analyses import ANALYSED
 from orchestration.analysis_assets import analysis_assets
@@ -80,7 +80,13 @@ def build_defs(file: Path | None = None, *, resource_overrides: Mapping[str, Any
     ]
     resources = {"platform": Platform(config_file=str(path)), **(resource_overrides or {})}
     return Definitions(
-        assets=assets, asset_checks=all_checks(ANALYSED), jobs=jobs, schedules=schedules(), sensors=sensors(settings), resources=resources
+        executor=in_process_executor,  # one lake connection and one import of Great Expectations per run, not per step
+        assets=assets,
+        asset_checks=all_checks(ANALYSED),
+        jobs=jobs,
+        schedules=schedules(),
+        sensors=sensors(settings),
+        resources=resources,
     )
 
 
