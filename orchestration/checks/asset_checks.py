@@ -21,6 +21,7 @@ from orchestration.metadata import key_of, markdown_table
 from orchestration.partitions import clip, window
 from orchestration.resources import Platform
 from warehouse.contracts import CONTRACTS, Contract
+from warehouse.lake.state import USABLE
 
 ERRORS, WARNINGS = "errors", "warnings"
 
@@ -42,8 +43,9 @@ def table_checks(contract: Contract, *, partitioned: bool) -> AssetChecksDefinit
         chosen = within([d for d, s in states.items() if s.state == "unchecked" or platform.force])
         platform.report(f"check {contract.full_name}")
         verdict = validate_days(platform.lake, platform.validator, contract, chosen, run_id=context.run.run_id) if chosen else None
-        still = within([d for d, s in platform.lake.states(contract.full_name).items() if s.state == "blocked"])
-        yield _result(key, ERRORS, AssetCheckSeverity.ERROR, "error", verdict, still)
+        after = platform.lake.states(contract.full_name)
+        still = within([d for d, s in after.items() if s.state == "blocked"])
+        yield _result(key, ERRORS, _severity(bool(within([d for d, s in after.items() if s.state in USABLE]))), "error", verdict, still)
         yield _result(key, WARNINGS, AssetCheckSeverity.WARN, "warn", verdict, [])
 
     return check
@@ -74,6 +76,12 @@ def all_checks(unpartitioned: Collection[str]) -> list[AssetChecksDefinition]:
     """Checks of every raw, core and mart table, and of the sources. unpartitioned: tables whose assets have no partitions."""
     tables = [c for c in CONTRACTS.values() if c.schema != "meta"]
     return [*(table_checks(c, partitioned=c.full_name not in unpartitioned) for c in tables), sources_check()]
+
+
+def _severity(some_usable: bool) -> AssetCheckSeverity:
+    """Dagster would hold back every day of a run for one that is blocked, in this run and all later ones that span it. Downstream leaves
+    blocked days out by itself, so a failure stops the run only when no day of its window may be read."""
+    return AssetCheckSeverity.WARN if some_usable else AssetCheckSeverity.ERROR
 
 
 def _result(
