@@ -124,8 +124,11 @@ def reader(lake: Lake, table: Contract, rows: Sequence[Row]) -> pa.RecordBatchRe
     return pa.Table.from_arrays(columns, schema=pa.schema(fields)).to_reader()
 
 
-def write(lake: Lake, table: Contract, rows: Sequence[Row], *, batch: str = "batch", days: Mapping[date, str] | None = None) -> None:
-    """Write rows as they come to each kind of table: landed as a unit of source `s`, or replacing the days of a derived table."""
+def write(
+    lake: Lake, table: Contract, rows: Sequence[Row], *, batch: str = "batch", days: Mapping[date, str] | None = None, **unit: Any
+) -> None:
+    """Write rows as they come to each kind of table: landed as a unit of source `s` (with further fields of it), or replacing the days of a
+    derived table."""
     if not table.has_source:
         inputs = dict(days or {DAY: "inputs"})
         span = type(day_slice())(min(inputs), day_slice(max(inputs)).end)
@@ -135,4 +138,4 @@ def write(lake: Lake, table: Contract, rows: Sequence[Row], *, batch: str = "bat
     def parts(_connection: duckdb.DuckDBPyConnection) -> Iterator[Part]:
         yield Part(table.full_name, reader(lake, table, rows))
 
-    lake.land(Unit("s", batch, f"file {batch}", parts))
+    lake.land(Unit("s", batch, f"file {batch}", parts, **unit))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from warehouse.contracts import Contract, Expectation
+from warehouse.contracts.ddl import quarantine_name
 
 QUARANTINE_LIMIT = 0.05
 
@@ -97,6 +98,7 @@ def _not_empty(contract: Contract) -> Expectation:
 
 
 def _quarantined_share(contract: Contract) -> Expectation:
+    """Of batches that brought rows to a day, and of those whose rows of that day are in quarantine until they are replaced."""
     return Expectation(
         "quarantined_share",
         "no_rows",
@@ -104,7 +106,12 @@ def _quarantined_share(contract: Contract) -> Expectation:
         f"no batch of the day lost over {QUARANTINE_LIMIT:.0%} of its rows to quarantine",
         sql=f"""
             SELECT DISTINCT b.day, l.origin, l.rows_quarantined, l.rows_read
-            FROM (SELECT DISTINCT day, source, batch_id FROM {{batch}} AS x) AS b
+            FROM (SELECT DISTINCT day, source, batch_id FROM {{batch}} AS x
+                  UNION SELECT day, source, batch_id FROM {quarantine_name(contract)}
+                  WHERE day >= {{day_start}} AND day < {{day_end}} AND reason <> 'superseded_by_later_ingest') AS b
             JOIN meta.ingest_log AS l ON l.batch_id = b.batch_id AND l.source = b.source AND l.table_name = '{contract.full_name}'
-            WHERE l.rows_quarantined > {QUARANTINE_LIMIT} * l.rows_read""",
+            WHERE l.rows_quarantined > {QUARANTINE_LIMIT} * l.rows_read AND NOT EXISTS (
+                SELECT 1 FROM meta.ingest_log AS n
+                WHERE n.source = l.source AND n.table_name = l.table_name AND n.committed_at > l.committed_at
+                  AND (n.slice = l.slice OR list_contains(string_split(n.supersedes, ' '), l.batch_id)))""",
     )

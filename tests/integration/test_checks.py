@@ -15,7 +15,7 @@ import pytest
 from orchestration.checks.engine import Outcome, Validator
 from orchestration.checks.suite import suite_of
 from orchestration.checks.validation import span, validate_days
-from tests.contract_rows import BREAKS, OUTSIDE, TABLES, Row, row
+from tests.contract_rows import BREAKS, OUTSIDE, TABLES, Row, row, write
 from tests.lakes import DAY, open_lake
 from warehouse.contracts import CONTRACTS, Contract, Expectation
 from warehouse.lake import Slice
@@ -316,3 +316,20 @@ def test_a_day_that_is_written_while_it_is_checked_stays_unchecked(lake: Lake) -
     validate_days(lake, Slow(), table, days)
     states = lake.states(table.full_name)
     assert [(states[d].version, states[d].state) for d in days] == [(2, "unchecked"), (1, "passed")]
+
+
+def test_a_batch_that_was_lost_whole_blocks_its_day_until_it_is_replaced(lake: Lake, validator: Validator) -> None:
+    table, day = CONTRACTS["raw.logs"], date(2026, 8, 1)
+
+    def verdict() -> dict[date, str]:
+        assert lake.states(table.full_name)[day].state == "unchecked"
+        return validate_days(lake, validator, table, [day]).blocked
+
+    write(lake, table, [row(table, n, day) for n in range(3)], batch="good")
+    assert verdict() == {}
+    bad = [row(table, 5, day) | {"severity": "?"}, row(table, 6, date(2026, 8, 2)) | {"severity": "?"}]
+    write(lake, table, bad, batch="bad")
+    assert verdict() == {day: "quarantined_share"}
+    assert date(2026, 8, 2) not in lake.states(table.full_name)
+    write(lake, table, [row(table, 5, day)], batch="mended", supersedes=("bad",))
+    assert verdict() == {}

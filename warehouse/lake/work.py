@@ -228,6 +228,7 @@ class Work:
                 self._settle_against_lake(write.staged, effect)
             self._register(write.staged, effect)
         self._register_rejects(write.staged)
+        effect.touched |= self._days_that_lost_rows(write.staged)
         self.step("registered")
         return effect
 
@@ -341,6 +342,16 @@ class Work:
         files = [f for f in staged.rejects if f.rows]
         discard([f for f in staged.rejects if not f.rows])
         self.lake.register(quarantine_name(staged.contract), [f.path for f in files], hive=False)
+
+    def _days_that_lost_rows(self, staged: Staged) -> set[date]:
+        """Days in the lake of which rows went to quarantine: also where none landed beside them, their checks are to see it."""
+        files = [f for f in staged.rejects if f.rows]
+        if not files or not staged.contract.has_day:
+            return set()
+        rows = self.lake.connection.execute(
+            f"SELECT DISTINCT day FROM {read_files(files, hive=False)} WHERE day IS NOT NULL AND reason <> 'time_in_slice'"
+        ).fetchall()
+        return set(day_states(self.lake.connection, staged.contract.full_name, [r[0] for r in rows]))
 
     def _upsert(self, write: _Write, effect: Effect) -> None:
         table, connection = write.staged.contract, self.lake.connection
