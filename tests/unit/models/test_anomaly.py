@@ -1,6 +1,5 @@
 """Anomaly scores: causality to the last bit, plain-loop twins of the measures, spikes found, feedback heard."""
 
-
 from __future__ import annotations
 
 import time

@@ -1,6 +1,5 @@
 """Change points: the segmentation against exhaustive search, and what is and is not found in rhythm and noise."""
 
-
 from __future__ import annotations
 
 import json

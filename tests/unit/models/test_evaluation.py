@@ -1,6 +1,5 @@
 """Losses against plain loops and against utilsforecast; event matching against exhaustive search."""
 
-
 from __future__ import annotations
 
 import math

@@ -1,6 +1,5 @@
 """Frames as models get them: column types, grids, frequencies."""
 
-
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta

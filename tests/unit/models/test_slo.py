@@ -1,6 +1,5 @@
 """Error budgets and burn rates against a plain loop and the Site Reliability Workbook's own figures."""
 
-
 from __future__ import annotations
 
 from datetime import datetime, timedelta

@@ -1,6 +1,5 @@
 """Slopes, the Mann-Kendall test, seasonal strength and classes, against plain loops, scipy and statsmodels."""
 
-
 from __future__ import annotations
 
 import math

@@ -1,6 +1,5 @@
 """No data breaks trends, change points or anomaly scores: they answer with a status, with nulls where it is not ok, never NaN."""
 
-
 from __future__ import annotations
 
 from datetime import datetime, timedelta
