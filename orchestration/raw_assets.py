@@ -18,7 +18,7 @@ def raw_assets(partitions: DailyPartitionsDefinition) -> AssetsDefinition:
     """The multi-asset `ingest`. A source that fails does not stop the others: the check `sources_readable` says so."""
 
     @multi_asset(
-        name="ingest",
+        name="read_sources",
         specs=[spec_of(CONTRACTS[name], partitions) for name in RAW_TABLES],
         backfill_policy=ONE_RUN,
         description="Reads every configured source and lands what is new, each unit in one transaction.",

@@ -27,6 +27,7 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     from orchestration.definitions import build_defs
     defs = build_defs()
+    defs.get_repository_def()
     keys = [key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()]
     for job in defs.jobs:
         defs.resolve_job_def(job.name)
