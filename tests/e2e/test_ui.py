@@ -103,11 +103,11 @@ def test_everything_can_be_materialised_and_every_check_passes(ui: str, tmp_path
         if check["name"] != "warnings" and (check["executionForLatestMaterialization"] or {}).get("status") != "SUCCEEDED"
     ]
     assert failed == []
-    look(f"{ui}/asset-groups", tmp_path / "assets.png", program("chromium", "chromium"))
+    look(f"{ui}/assets/mart/capacity_plan", tmp_path / "assets.png", program("chromium", "chromium"))
 
 
 def look(url: str, picture: Path, chromium: str) -> None:
-    """The page opens without asking anyone else, and shows the assets."""
+    """The page of an asset opens without asking anyone else, and shows it."""
     from playwright.sync_api import sync_playwright
 
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
