@@ -23,7 +23,8 @@ demo: venv  ## A simulated company goes through the whole platform into ./lakebe
 	$(BIN)/lakebed demo
 
 test: venv  ## Unit, SQL, integration, browser and convention tests
-	$(BIN)/python -m pytest -m "not faults" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not faults" --ignore tests/e2e --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest tests/e2e
 
 faults: venv  ## Kill processes at every step and count what is lost
 	$(BIN)/python -m pytest tests/faults -m faults --timeout 1800

@@ -45,7 +45,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (folder / "ui.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
-        wait_for(lambda: answers(f"http://127.0.0.1:{port}/server_info"), 120, folder / "ui.log")
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/server_info"), 300, folder / "ui.log")
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, signal.SIGINT)
@@ -77,9 +77,9 @@ def ask(url: str, query: str, **variables: Any) -> Any:
     return answer["data"]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_everything_can_be_materialised_and_every_check_passes(ui: str, tmp_path: Path, program: Callable[[str, str], str]) -> None:
-    wait_for(lambda: bool(ask(ui, NODES)["assetNodes"]), 120)
+    wait_for(lambda: bool(ask(ui, NODES)["assetNodes"]), 300)
     keys = [{"path": node["assetKey"]["path"]} for node in ask(ui, NODES)["assetNodes"]]
     assert {"path": ["mart", "capacity_plan"]} in keys
     launched = ask(ui, BACKFILL, keys=keys)["launchPartitionBackfill"]
@@ -90,7 +90,7 @@ def test_everything_can_be_materialised_and_every_check_passes(ui: str, tmp_path
         assert status["status"] not in ("FAILED", "COMPLETED_FAILED", "CANCELED"), status
         return bool(status["status"] in ("COMPLETED", "COMPLETED_SUCCESS"))
 
-    wait_for(finished, 540)
+    wait_for(finished, 1000)
     nodes = ask(ui, NODES)["assetNodes"]
     missing = [n["assetKey"]["path"] for n in nodes if not n["assetMaterializations"]]
     assert missing == []
@@ -117,7 +117,7 @@ def look(url: str, picture: Path, chromium: str) -> None:
         elsewhere: list[str] = []
         page.on("request", lambda request: elsewhere.append(request.url) if "127.0.0.1" not in request.url else None)
         page.goto(url)
-        page.get_by_text("capacity_plan").first.wait_for(timeout=60_000)
+        page.get_by_text("When each resource runs out").first.wait_for(timeout=120_000)
         page.screenshot(path=picture)
         browser.close()
     assert picture.stat().st_size > 10_000
