@@ -243,6 +243,7 @@ def test_the_time_runs_until_the_last_row(door: tuple[Settings, duckdb.DuckDBPyC
 
 
 def test_ctrl_c_stops_a_query(door: tuple[Settings, duckdb.DuckDBPyConnection]) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell starts with SIGINT ignored
     timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
     timer.start()
     with pytest.raises(KeyboardInterrupt):
