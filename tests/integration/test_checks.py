@@ -20,7 +20,7 @@ from tests.lakes import DAY, open_lake
 from warehouse.contracts import CONTRACTS, Contract, Expectation
 from warehouse.lake import Slice
 from warehouse.lake.lake import Lake
-from warehouse.lake.state import NO_DAY, append_states
+from warehouse.lake.state import NO_DAY
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:module 'sre_(constants|parse)' is deprecated:DeprecationWarning"
@@ -109,7 +109,7 @@ def insert(lake: Lake, table: Contract, day: date, rows: list[Row]) -> None:
 
 
 def state(lake: Lake, table: Contract, day: date, rows: int, said: str = "unchecked", version: int = 1) -> None:
-    append_states(lake.connection, table.full_name, {day: (version, said, rows, None, None)}, None)
+    lake.record_states(table.full_name, {day: (version, said, rows, None, None)}, None)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from warehouse.lake.digest import BATCH_ROWS, Digest, rows_digest
 from warehouse.lake.lake import Lake
 from warehouse.lake.maintenance import refuse_shared_folder
 from warehouse.lake.partitions import Partition, partition
-from warehouse.lake.state import day_states, insert, utc_now
+from warehouse.lake.state import insert, utc_now
 
 ROWS_FILE = "rows-00000.parquet"
 
@@ -57,7 +57,7 @@ def seal(lake: Lake, table: str, day: date, *, run_id: str | None = None) -> Sea
     former = active_bundles(recorded_bundles(lake), table=table, days=(day, day))
     if former and reduce(add, (b.digest for b in former)) == _lake_digest(lake, definition, day):
         return Sealed(tuple(former), present, already=True)
-    state = day_states(lake.connection, table, [day]).get(day)
+    state = lake.states(table, [day]).get(day)
     supersedes = () if state is not None and state.state == "dropped" else tuple(b.bundle_id for b in former)
     version = state.version if state else 0
     bundle = write_bundle(

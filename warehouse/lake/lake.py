@@ -15,8 +15,9 @@ from warehouse.errors import LakeError
 from warehouse.lake.catalog import Catalog, attach, migrate
 from warehouse.lake.connection import scratch
 from warehouse.lake.identity import batch_id
-from warehouse.lake.state import USABLE, DayState, LakeKnowledge, all_day_states, append_states, day_states, insert
-from warehouse.lake.unit import Rows, Slice, Unit
+from warehouse.lake.memory import Memory, News
+from warehouse.lake.state import USABLE, DayState, LakeKnowledge, append_states, insert
+from warehouse.lake.unit import Part, Rows, Slice, Unit
 from warehouse.lake.work import Landed, Work
 from warehouse.settings import Settings
 
@@ -29,8 +30,8 @@ class Lake:
     def __init__(self, settings: Settings, connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
         self.settings, self.connection, self.catalog = settings, connection, catalog
         self.step: Callable[[str], None] = lambda _name: None
+        self.memory = Memory(connection, self.snapshot)
         self._folders: dict[str, str] = {}
-        self._states: tuple[int, dict[str, dict[date, DayState]]] | None = None
 
     @classmethod
     def open(cls, settings: Settings, *, read_only: bool = False) -> Lake:
@@ -58,7 +59,7 @@ class Lake:
         """Read a unit and commit it: replacing its slice, appending once, or upserting, as its tables and slice say.
 
         Raises SourceError, ContractError or ShrunkSourceError; the lake is then as it was."""
-        if LakeKnowledge(self.connection, unit.source).has(unit.batch_id):
+        if self.memory.of(unit.source).has(unit.batch_id):
             return Landed(unit.batch_id, already=True)
         work = Work(
             self,
@@ -76,7 +77,7 @@ class Lake:
         connection = scratch(self.settings.lake)
         try:
             for part in unit.open(connection):
-                self._stage_part(work, unit, part.table, part.rows, part.rejects, connection)
+                self._stage_part(work, unit, part, connection)
             return work.commit()
         except BaseException:
             work.discard()
@@ -84,15 +85,15 @@ class Lake:
         finally:
             connection.close()
 
-    def _stage_part(self, work: Work, unit: Unit, table: str, rows: Rows, rejects: bool, connection: duckdb.DuckDBPyConnection) -> None:
-        if rejects:
-            work.reject(table, rows, connection=connection)
-        elif contract(table).shape in ("entity", "snapshot"):
-            work.upsert(table, rows, connection=connection)
+    def _stage_part(self, work: Work, unit: Unit, part: Part, connection: duckdb.DuckDBPyConnection) -> None:
+        if part.rejects:
+            work.reject(part.table, part.rows, connection=connection)
+        elif contract(part.table).shape in ("entity", "snapshot"):
+            work.upsert(part.table, part.rows, connection=connection)
         elif unit.slice is not None or unit.scope is not None:
-            work.replace_slice(table, unit.slice, rows, connection=connection, scope=unit.scope)
+            work.replace_slice(part.table, unit.slice, part.rows, connection=connection, scope=unit.scope, held=part.held)
         else:
-            work.append_once(table, rows, connection=connection)
+            work.append_once(part.table, part.rows, connection=connection, held=part.held)
 
     def replace_slice(
         self,
@@ -129,6 +130,7 @@ class Lake:
                 insert(self.connection, definition.storage_name, rows)
                 self.connection.execute("CALL lake.set_commit_message('lakebed', ?)", [table])
                 self.connection.execute("COMMIT")
+                self.memory.committed(News())
             except BaseException:
                 self.connection.execute("ROLLBACK")
                 raise
@@ -147,7 +149,7 @@ class Lake:
         with self.catalog.lock((table,)):
             self.connection.execute("BEGIN")
             try:
-                before = day_states(self.connection, table, states)
+                before = self.states(table, states)
                 missing = set(states) - set(before)
                 if missing:
                     raise LakeError(f"{table} has no data for {', '.join(map(str, sorted(missing)))}")
@@ -156,19 +158,23 @@ class Lake:
                     for day, (state, reason) in states.items()
                     if versions is None or versions[day] == before[day].version
                 }
-                append_states(self.connection, table, rows, run_id)
+                news = self.record_states(table, rows, run_id)
                 self.connection.execute("CALL lake.set_commit_message('lakebed', ?)", [f"states of {table}"])
                 self.connection.execute("COMMIT")
+                self.memory.committed(News(states={table: news}))
             except BaseException:
                 self.connection.execute("ROLLBACK")
                 raise
 
+    def record_states(
+        self, table: str, states: Mapping[date, tuple[int, str, int, str | None, str | None]], run_id: str | None
+    ) -> dict[date, DayState]:
+        """Record (version, state, row_count, inputs, reason) per day inside the open transaction; the states from its commit on."""
+        return append_states(self.connection, self.memory.next_sequence(), table, states, run_id)
+
     def states(self, table: str, days: Iterable[date] | None = None) -> dict[date, DayState]:
-        """Latest state per day. All states are read once per snapshot of the lake: runs ask hundreds of times."""
-        snapshot = self.snapshot()
-        if self._states is None or self._states[0] != snapshot:
-            self._states = (snapshot, all_day_states(self.connection))
-        known = self._states[1].get(table, {})
+        """Latest state per day, of all days or of those given."""
+        known = self.memory.states().get(table, {})
         return dict(known) if days is None else {day: known[day] for day in days if day in known}
 
     def snapshot(self) -> int:
@@ -181,7 +187,7 @@ class Lake:
         return {day for day, state in self.states(table).items() if state.state in USABLE}
 
     def known(self, source: str) -> LakeKnowledge:
-        """What is in the lake of a source."""
+        """What is in the lake of a source, as of now."""
         return LakeKnowledge(self.connection, source)
 
     def query(self, sql: str, parameters: Mapping[str, object] | Sequence[object] | None = None) -> pa.Table:

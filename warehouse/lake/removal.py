@@ -12,7 +12,7 @@ from warehouse.lake.connection import literal
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import Partition, partition
 from warehouse.lake.rewriting import SETTLED_PARQUET, Replacement, day_rows, forget, new_file, replace_files, rollback, write_sorted
-from warehouse.lake.state import NO_DAY, append_states, day_states, insert, utc_now
+from warehouse.lake.state import NO_DAY, append_states, insert, utc_now
 
 
 def drop(lake: Lake, table: str, day: date, plan_id: str, *, present: Partition | None = None, run_id: str | None = None) -> int:
@@ -27,9 +27,15 @@ def drop(lake: Lake, table: str, day: date, plan_id: str, *, present: Partition 
         raise RetentionError(f"{table} has no day {day} to drop")
 
     def record() -> None:
-        state = day_states(lake.connection, table, [day])[day]
+        state = lake.states(table, [day])[day]
         planned = _planned(lake, table, day, plan_id, state.version)
-        append_states(lake.connection, table, {day: (state.version, "dropped", 0, state.inputs, f"plan {plan_id}")}, run_id)
+        append_states(
+            lake.connection,
+            lake.memory.next_sequence(),
+            table,
+            {day: (state.version, "dropped", 0, state.inputs, f"plan {plan_id}")},
+            run_id,
+        )
         insert(lake.connection, "store.meta_retention_plans", [(*planned, utc_now(lake.connection))])
 
     if not replace_files(lake, [Replacement(before, None, 0)], f"drop {table} {day} plan {plan_id}", within=record):
@@ -89,12 +95,12 @@ def erase(lake: Lake, table: str, day: date, condition: str, values: tuple[objec
     if count == 0:
         return 0
     left, path = before.row_count - count, new_file(lake, definition, day)
-    state = day_states(lake.connection, table, [day]).get(day)
+    state = lake.states(table, [day]).get(day)
 
     def record() -> None:
         version, kind = (state.version + 1, state.state) if state else (1, "unchecked")
         kind = kind if kind == "dropped" else "unchecked"
-        append_states(lake.connection, table, {day: (version, kind, left, None, reason)}, run_id)
+        lake.record_states(table, {day: (version, kind, left, None, reason)}, run_id)
 
     write_sorted(lake, lake.connection, definition, day_rows(definition, day, condition=condition), path, values)
     if not left:

@@ -17,7 +17,7 @@ from warehouse.lake.connection import identifier, literal
 from warehouse.lake.digest import BATCH_ROWS, Digest, quick_digest, quick_digests
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import SETTLED, Partition, nothing, partition, partitions
-from warehouse.lake.state import NO_DAY, append_states, day_states
+from warehouse.lake.state import NO_DAY, append_states
 
 SETTLED_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 524288"
 WITHOUT_DICTIONARIES = f"{SETTLED_PARQUET}, DICTIONARY_SIZE_LIMIT 1"
@@ -175,14 +175,16 @@ def put_day(
 
     The day becomes `unchecked` under a new version. Raises LakeError when a writer came between."""
     before = partition(lake.connection, definition.storage_name, day)
-    state = day_states(lake.connection, definition.full_name, [day]).get(day)
+    state = lake.states(definition.full_name, [day]).get(day)
     row = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
     count, path = int(row[0]) if row else 0, new_file(lake, definition, day)
     columns = ", ".join(identifier(n) for n in definition.column_names if n != "day")
 
     def record() -> None:
         version = state.version + 1 if state else 1
-        append_states(lake.connection, definition.full_name, {day: (version, "unchecked", count, None, reason)}, run_id)
+        append_states(
+            lake.connection, lake.memory.next_sequence(), definition.full_name, {day: (version, "unchecked", count, None, reason)}, run_id
+        )
 
     write_sorted(lake, connection, definition, f"SELECT {columns} FROM {name}", path)
     if not replace_files(lake, [Replacement(before, path, count)], f"put {definition.full_name} {day}: {reason}", within=record):

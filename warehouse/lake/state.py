@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -27,17 +27,6 @@ class DayState:
     sequence: int
 
 
-def day_states(connection: duckdb.DuckDBPyConnection, table: str, days: Iterable[date] | None = None) -> dict[date, DayState]:
-    """Latest state per day of a table; of the given days only, when given."""
-    query = "SELECT day, version, state, row_count, inputs, sequence FROM meta.day_state WHERE table_name = ?"
-    parameters: list[object] = [table]
-    if days is not None:
-        query += " AND list_contains(?, day)"
-        parameters.append(list(days))
-    rows = connection.execute(query, parameters).fetchall()
-    return {r[0]: DayState(r[1], r[2], r[3], r[4], r[5]) for r in rows}
-
-
 def all_day_states(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[date, DayState]]:
     """Latest state per table and day."""
     found: dict[str, dict[date, DayState]] = {}
@@ -47,26 +36,21 @@ def all_day_states(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[date
     return found
 
 
-def next_sequence(connection: duckdb.DuckDBPyConnection) -> int:
-    """The number that the next records of day states carry; read inside the commit."""
-    row = connection.execute("SELECT coalesce(max(sequence), 0) + 1 FROM store.meta_day_state").fetchone()
-    assert row is not None
-    return int(row[0])
-
-
 def append_states(
     connection: duckdb.DuckDBPyConnection,
+    sequence: int,
     table: str,
     states: Mapping[date, tuple[int, str, int, str | None, str | None]],
     run_id: str | None,
-) -> None:
-    """Record (version, state, row_count, inputs, reason) per day. Called inside a transaction."""
+) -> dict[date, DayState]:
+    """Record (version, state, row_count, inputs, reason) per day, under a sequence number above all former ones; the states as they are
+    from the commit on. Called inside a transaction."""
     if not states:
-        return
-    sequence = next_sequence(connection)
+        return {}
     now = utc_now(connection)
     rows = [(table, day, *values, now, run_id, sequence) for day, values in states.items()]
     insert(connection, "store.meta_day_state", rows)
+    return {day: DayState(version, state, count, inputs, sequence) for day, (version, state, count, inputs, _) in states.items()}
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
@@ -105,9 +89,10 @@ class LakeKnowledge:
         self._former: dict[str, Former] = {}
         self._ends: dict[str, datetime] = {}
         for batch, origin, offset, digest, supersedes, table in rows:
-            self._take(str(batch), origin, offset, digest, (supersedes or "").split(), str(table))
+            self.take(str(batch), origin, offset, digest, (supersedes or "").split(), str(table))
 
-    def _take(self, batch: str, origin: str | None, offset: int | None, digest: str | None, superseded: Sequence[str], table: str) -> None:
+    def take(self, batch: str, origin: str | None, offset: int | None, digest: str | None, superseded: Sequence[str], table: str) -> None:
+        """Learn of one more batch, in the order of commits."""
         for old in superseded:
             self._active.pop(old, None)
         self._active[batch] = origin or ""

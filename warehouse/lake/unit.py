@@ -33,11 +33,13 @@ class Part:
 
     rows: an Arrow reader, or a relation on the connection that the unit was opened with (no detour over Arrow then). Columns: the
     contract's without `batch_id`, `day` and (for files and pushes) `source`, which the lake adds; missing ones are NULL; UUIDs are text;
-    the order of columns is free. Rejects have REJECT_SCHEMA (line is NULL where a file has none) and may be given for any table."""
+    the order of columns is free. Rejects have REJECT_SCHEMA (line is NULL where a file has none) and may be given for any table.
+    held: the relation reads tables of its connection, so that several passes over it cost little."""
 
     table: str
     rows: Rows
     rejects: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,21 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from warehouse.contracts import Contract, contract
 from warehouse.contracts.ddl import quarantine_name
-from warehouse.errors import ContractError, LakeError, ShrunkSourceError
+from warehouse.errors import LakeError, ShrunkSourceError
 from warehouse.lake.connection import identifier
-from warehouse.lake.staging import EVER, Staged, Target, discard, read_files, rewrite, stage, stage_rejects
-from warehouse.lake.state import NO_DAY, LakeKnowledge, append_states, day_states, insert, utc_now
+from warehouse.lake.entities import upsert_entities
+from warehouse.lake.memory import Batch, News
+from warehouse.lake.staging import EVER, Staged, Target, rewrite, stage, stage_rejects
+from warehouse.lake.state import NO_DAY, DayState, insert, utc_now
 from warehouse.lake.unit import Rows, Slice
+from warehouse.lake.writing import discard, read_files
 
 if TYPE_CHECKING:
     from warehouse.lake.lake import Lake
@@ -105,14 +108,15 @@ class Work:
         parameters: Mapping[str, object] | None = None,
         scope: tuple[str, tuple[object, ...]] | None = None,
         inputs: Mapping[date, str] | None = None,
+        held: bool = False,
     ) -> None:
         """Stage rows that replace the days of a slice (or the rows within `scope`, or the whole table of a derived one without days)."""
-        staged = self._stage(table, rows, connection, parameters, days if scope is None else None)
+        staged = self._stage(table, rows, connection, parameters, days if scope is None else None, held)
         self._add(_Write(staged, "replace", days, scope, inputs or {}))
 
-    def append_once(self, table: str, rows: Rows | str, *, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+    def append_once(self, table: str, rows: Rows | str, *, connection: duckdb.DuckDBPyConnection | None = None, held: bool = False) -> None:
         """Stage rows of a file or push; nothing happens at commit when the batch is in the lake already."""
-        self._add(_Write(self._stage(table, rows, connection, None, None), "append"))
+        self._add(_Write(self._stage(table, rows, connection, None, None, held), "append"))
 
     def upsert(self, table: str, rows: Rows | str, *, connection: duckdb.DuckDBPyConnection | None = None) -> None:
         """Stage rows of an entity table; at commit, new and changed ones replace what stands under their key."""
@@ -168,8 +172,9 @@ class Work:
         connection: duckdb.DuckDBPyConnection | None,
         parameters: Mapping[str, object] | None,
         days: Slice | None,
+        held: bool = False,
     ) -> Staged:
-        return stage(connection or self.lake.connection, self._target(table, days), rows, parameters)
+        return stage(connection or self.lake.connection, self._target(table, days), rows, parameters, held=held)
 
     def _add(self, write: _Write) -> None:
         name = write.staged.contract.full_name
@@ -186,22 +191,24 @@ class Work:
         with self.lake.catalog.lock(tuple(self.writes)):
             self.step("locked")
             connection.execute("BEGIN")
-            if self._is_there():
+            self.lake.memory.states()  # before anything is written: what is remembered must be what was committed
+            if self.lake.memory.of(self.source).has(self.batch_id):
                 connection.execute("ROLLBACK")
                 self.discard()
                 return Landed(self.batch_id, already=True)
-            landed = Landed(self.batch_id)
+            landed, news = Landed(self.batch_id), News()
             for name, write in self.writes.items():
                 effect = self._apply(write)
                 landed.tables[name] = effect.landed
                 landed.quarantined += effect.quarantined
                 landed.days[name] = effect.days
-                self._log(name, write, effect)
-                self._raise_versions(name, write, effect)
+                news.batches.append(self._log(name, write, effect))
+                news.states[name] = self._raise_versions(name, write, effect)
             self.step("logged")
             connection.execute("CALL lake.set_commit_message(?, ?)", [self.run_id or "lakebed", f"{self.source} {self.origin}"[:500]])
             self.may_be_registered = True
             connection.execute("COMMIT")
+            self.lake.memory.committed(news)
         self.step("committed")
         return landed
 
@@ -210,9 +217,6 @@ class Work:
             self.lake.connection.execute("ROLLBACK")
         except duckdb.TransactionException:
             return
-
-    def _is_there(self) -> bool:
-        return LakeKnowledge(self.lake.connection, self.source).has(self.batch_id)
 
     def _apply(self, write: _Write) -> Effect:
         effect = Effect(collapsed=write.staged.rows_collapsed, quarantined=write.staged.rows_quarantined)
@@ -275,7 +279,7 @@ class Work:
         """Rows of a grain that is in the lake already: equal ones collapse, others replace what is there, which goes to quarantine."""
         table = staged.contract
         days = sorted({f.day for f in staged.files if f.day is not None})
-        if not table.collapse or not days or not self._has_rows(table, days):
+        if not table.collapse or not days or not any(s.row_count for s in self.lake.states(table.full_name, days).values()):
             return
         connection = self.lake.connection
         grain = ", ".join(identifier(n) for n in table.grain)
@@ -297,12 +301,6 @@ class Work:
             effect.collapsed += int(same)
         if different:
             self._quarantine_old(table, grain, effect)
-
-    def _has_rows(self, table: Contract, days: list[date]) -> bool:
-        row = self.lake.connection.execute(
-            f"SELECT 1 FROM {table.storage_name} WHERE source = ? AND day >= ? AND day <= ? LIMIT 1", [self.source, days[0], days[-1]]
-        ).fetchone()
-        return row is not None
 
     def _drop_known_rows(self, staged: Staged, grain: str) -> None:
         days = {r[0] for r in self.lake.connection.execute("SELECT DISTINCT day FROM meeting WHERE same").fetchall()}
@@ -351,73 +349,19 @@ class Work:
         rows = self.lake.connection.execute(
             f"SELECT DISTINCT day FROM {read_files(files, hive=False)} WHERE day IS NOT NULL AND reason <> 'time_in_slice'"
         ).fetchall()
-        return set(day_states(self.lake.connection, staged.contract.full_name, [r[0] for r in rows]))
+        return set(self.lake.states(staged.contract.full_name, [r[0] for r in rows]))
 
     def _upsert(self, write: _Write, effect: Effect) -> None:
-        table, connection = write.staged.contract, self.lake.connection
         if not write.staged.files:
             return
-        keys = ", ".join(identifier(n) for n in table.grain)
-        source = read_files(write.staged.files, hive=table.has_day)
-        self._refuse_collisions(table, source, keys)
-        merged = dict(table.merge)
-        columns = ", ".join(
-            f"CASE WHEN o.hit THEN {merged[n]}(n.{identifier(n)}, o.{identifier(n)}) ELSE n.{identifier(n)} END AS {identifier(n)}"
-            if n in merged
-            else f"n.{identifier(n)}"
-            for n in table.column_names
-        )
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE arriving AS SELECT {columns} FROM {source} AS n "
-            f"LEFT JOIN (SELECT *, TRUE AS hit FROM {table.storage_name}) AS o USING ({keys})"
-        )
-        content = [identifier(n) for n in table.column_names if n not in (*table.grain, "batch_id")]
-        equal = " AND ".join(f"o.{c} IS NOT DISTINCT FROM a.{c}" for c in content)
-        connection.execute(
-            f"DELETE FROM arriving AS a USING {table.storage_name} AS o WHERE "
-            + " AND ".join(f"a.{identifier(n)} = o.{identifier(n)}" for n in table.grain)
-            + f" AND {equal}"
-        )
-        self._swap_entities(table, keys, effect)
+        swapped = upsert_entities(self.lake.connection, write.staged.contract, write.staged.files, self.source, self.origin)
+        effect.added, effect.removed = swapped.added, swapped.removed
+        effect.touched |= swapped.touched
+        effect.landed = sum(swapped.added.values())
         effect.collapsed += write.staged.rows - effect.landed
         discard(write.staged.files)
 
-    def _refuse_collisions(self, table: Contract, source: str, keys: str) -> None:
-        if not table.immutable:
-            return
-        differs = " OR ".join(f"o.{identifier(n)} IS DISTINCT FROM n.{identifier(n)}" for n in table.immutable)
-        row = self.lake.connection.execute(
-            f"SELECT {', '.join('n.' + identifier(n) for n in table.grain)} FROM {source} AS n "
-            f"JOIN {table.storage_name} AS o USING ({keys}) WHERE {differs} LIMIT 1"
-        ).fetchone()
-        if row is not None:
-            raise ContractError(
-                f"{self.origin}: {table.full_name} key {row} stands for something else already (hash collision); nothing landed"
-            )
-
-    def _swap_entities(self, table: Contract, keys: str, effect: Effect) -> None:
-        connection = self.lake.connection
-        old = f"(SELECT o.* FROM {table.storage_name} AS o SEMI JOIN arriving AS a USING ({keys}))"
-        for source, counts in ((old, effect.removed), ("arriving", effect.added)):
-            day = "day" if table.has_day else f"DATE '{NO_DAY}'"
-            for at, count in connection.execute(f"SELECT {day}, count(*) FROM {source} GROUP BY ALL HAVING count(*) > 0").fetchall():
-                counts[at] = int(count)
-            if table.dirties:
-                effect.touched |= self._span_of_days(source, table.dirties)
-        effect.landed = sum(effect.added.values())
-        if effect.removed:
-            connection.execute(f"DELETE FROM {table.storage_name} WHERE ({keys}) IN (SELECT ({keys}) FROM arriving)")
-        if effect.added:
-            names = ", ".join(identifier(n) for n in table.column_names)
-            connection.execute(f"INSERT INTO {table.storage_name} ({names}) SELECT {names} FROM arriving")
-
-    def _span_of_days(self, source: str, columns: tuple[str, str]) -> set[date]:
-        rows = self.lake.connection.execute(
-            f"SELECT DISTINCT CAST({columns[0]} AS DATE), CAST(coalesce({columns[1]}, {columns[0]}) AS DATE) FROM {source}"
-        ).fetchall()
-        return {start + timedelta(days=i) for start, end in rows for i in range((end - start).days + 1)}
-
-    def _log(self, name: str, write: _Write, effect: Effect) -> None:
+    def _log(self, name: str, write: _Write, effect: Effect) -> Batch:
         superseded = sorted({*effect.superseded, *self.supersedes} - {self.batch_id})
         row = (
             self.batch_id,
@@ -438,14 +382,15 @@ class Work:
             self.run_id,
         )
         insert(self.lake.connection, "store.meta_ingest_log", [row])
+        return Batch(self.source, self.batch_id, name, self.origin, self.offset, self.digest, tuple(superseded))
 
-    def _raise_versions(self, name: str, write: _Write, effect: Effect) -> None:
+    def _raise_versions(self, name: str, write: _Write, effect: Effect) -> dict[date, DayState]:
         """Rows that arrive for a raw day that was dropped leave it dropped: nothing is derived from a part of a day, and retention adds
         them to the archive."""
         days = set(effect.days)
         if write.mode == "replace" and write.inputs:
             days |= set(write.inputs)
-        before = day_states(self.lake.connection, name, days)
+        before = self.lake.states(name, days)
         states: dict[date, tuple[int, str, int, str | None, str | None]] = {}
         for day in days:
             old = before.get(day)
@@ -453,7 +398,7 @@ class Work:
             gone = old is not None and old.state == "dropped" and write.staged.contract.has_source
             state = "dropped" if gone else "unchecked"
             states[day] = ((old.version if old else 0) + 1, state, count, write.inputs.get(day), None)
-        append_states(self.lake.connection, name, states, self.run_id)
+        return self.lake.record_states(name, states, self.run_id)
 
 
 def window_origin(start: datetime, end: datetime) -> str:
