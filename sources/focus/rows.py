@@ -62,6 +62,8 @@ def _mapped(
     connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, settings: FocusSettings, only: tuple[str, ...] = ()
 ) -> tuple[Mapped, Dialect]:
     table = open_table(connection, file, path, _as_table(file, path, settings))
+    if table.some_columns is not None:
+        table = replace(table, source=table.some_columns())
     dialect = detect(file.origin, table.names or {name: name for name in table.types}, settings.dialect)
     raw = {name: sql for name, sql in dialect.expressions.items() if not only or name in only}
     if not only:

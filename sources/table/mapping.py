@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
@@ -52,6 +52,21 @@ class Mapped:
             empty = f', coalesce({", ".join(f"t.{identifier(c)}" for c in self.table.types)}) IS NULL AS "__empty"'
         return f"SELECT {fields}{extra}{empty} FROM {self._from(base)}"
 
+    def select_glance(self) -> str:
+        """The columns of `select` of good rows, for a look at some of them."""
+        fields = ", ".join(f"{e} AS {identifier('r_' + n)}" for n, e in self.expressions.items())
+        return f"SELECT {fields} FROM {self._from(self.table.glance or self.table.source)}"
+
+    def select_numbers(self, name: str) -> str | None:
+        """The query of `select` with the expression `name` read as DOUBLE, which is faster; None where the file cannot, or where its
+        column serves for more than that. What is no number, and a record that could not be read, is NULL."""
+        columns = [c for c in self.table.types if self.expressions[name] == f"t.{identifier(c)}"]
+        others = " ".join([*(e for n, e in self.expressions.items() if n != name), self.joins, self.where or ""])
+        if self.table.numbers is None or not columns or columns[0] in others:
+            return None
+        fields = ", ".join(f"{e} AS {identifier('r_' + n)}" for n, e in self.expressions.items())
+        return f"SELECT {fields} FROM {self._from(self.table.numbers(columns[0]))}"
+
     def _from(self, base: str) -> str:
         constants = "".join(f", {literal(v)} AS {identifier(n)}" for n, v in self.constants.items())
         where = f" WHERE {self.where}" if self.where else ""
@@ -83,6 +98,9 @@ def map_columns(
     except duckdb.Error as error:
         raise SourceError(_explain(connection, mapped, wanted, columns, error)) from None
     types = {str(r[0])[2:]: str(r[1]) for r in described}
+    asked = " ".join([*expressions.values(), joins, where or ""])
+    if table.some_columns is not None and any(identifier(c) not in asked for c in table.types):
+        table = replace(table, source=table.some_columns())
     return Mapped(origin, table, joins, constants, where, expressions, types)
 
 
@@ -121,9 +139,10 @@ class Converted:
     rejects: tuple[tuple[str, str], ...] = ()
 
 
-def convert(name: str, raw_type: str, target: str, times: TimeFormat, *, required: bool) -> Converted:
+def convert(name: str, raw_type: str, target: str, times: TimeFormat, *, required: bool, booleans: bool = False) -> Converted:
     """How the mapped expression `name` becomes a value of type `target`, a DuckDB type or `nanoseconds` (a time as BIGINT).
 
+    booleans: whether the texts `true` and `false` are the numbers 1 and 0.
     Raises ValueError for a type that cannot become one (a list for a number)."""
     raw, done = identifier("r_" + name), identifier("c_" + name)
     absent = ((f"{raw} IS NULL", f"{name}_missing"),) if required else ()
@@ -145,13 +164,14 @@ def convert(name: str, raw_type: str, target: str, times: TimeFormat, *, require
     if target in (*INTEGERS, "DOUBLE", "BOOLEAN") or target.startswith("DECIMAL"):
         if raw_type.split("(")[0] not in ("VARCHAR", "JSON", *NUMERIC):
             raise ValueError(f"{name} needs a {target}, and the file has {raw_type}")
-        return _number(name, raw_type, target, absent, optional)
+        return _number(name, raw_type, target, absent, optional, booleans)
     return Converted(raw, f"{raw} IS NOT NULL" if required else "TRUE", absent)
 
 
-def _number(name: str, raw_type: str, target: str, absent: tuple[tuple[str, str], ...], optional: str) -> Converted:
+def _number(name: str, raw_type: str, target: str, absent: tuple[tuple[str, str], ...], optional: str, booleans: bool) -> Converted:
     raw, done = identifier("r_" + name), identifier("c_" + name)
-    sql = raw if raw_type == target else f"TRY_CAST({raw} AS {target})"
+    text = f"CASE {raw} WHEN 'true' THEN '1' WHEN 'false' THEN '0' ELSE {raw} END" if booleans and raw_type == "VARCHAR" else raw
+    sql = raw if raw_type == target else f"TRY_CAST({text} AS {target})"
     kind = "a_boolean" if target == "BOOLEAN" else "a_number"
     wrong = [*absent, (f"{done} IS NULL AND {raw} IS NOT NULL", f"{name}_not_{kind}")]
     fine = f"{done} IS NOT NULL"
@@ -187,5 +207,5 @@ def time_format(connection: duckdb.DuckDBPyConnection, mapped: Mapped, name: str
     if mapped.types[name].startswith("TIMESTAMP") or mapped.types[name] == "DATE":
         return TimeFormat("text", settings.time_zone)
     column = identifier("r_" + name)
-    sample = f"SELECT CAST({column} AS VARCHAR) FROM ({mapped.select()}) WHERE {column} IS NOT NULL LIMIT {SAMPLED_TIMES}"
+    sample = f"SELECT CAST({column} AS VARCHAR) FROM ({mapped.select_glance()}) WHERE {column} IS NOT NULL LIMIT {SAMPLED_TIMES}"
     return TimeFormat(detect([str(r[0]) for r in connection.execute(sample).fetchall()]), settings.time_zone)

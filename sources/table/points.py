@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import duckdb
 
 from sources.table.events import label_map
 from sources.table.landing import checked, counted, prepare, rejects
-from sources.table.mapping import Converted, Mapped, clean_labels, convert, time_format
+from sources.table.mapping import EXACT, Converted, Mapped, clean_labels, convert, time_format
 from sources.times import INTEGERS, TimeFormat
 from sources.ucum import base_unit
 from warehouse.errors import SourceError
@@ -76,22 +76,25 @@ def parts(
     labels = [identifier(f"r_label {name}") for name in settings.labels]
     about = [identifier(f"r_{name}") for name in ("kind", "unit", "description") if name in settings.columns]
     value_type = _value_type(mapped, wide) if wide else mapped.types["value"]
-    columns = {
+    measured = {
         "time": _convert(connection, mapped, settings, "time", "TIMESTAMP", mapped.types["time"]),
         "value": _convert(connection, mapped, settings, "value", "DOUBLE", value_type),
-        **({} if wide else {"metric_name": NAMED}),
-        **clean_labels(settings.labels, mapped.types),
     }
+    named = {**({} if wide else {"metric_name": NAMED}), **clean_labels(settings.labels, mapped.types)}
+    columns = {**measured, **named}
     key = ", ".join(["r_metric_name", *labels, *about])
-    cells = _cells(mapped.select(), mapped, wide, value_type)
-    _hold_samples(connection, checked(cells, columns, empty_is_damage=mapped.table.empty_is_damage), cells, key, size)
+    cells = _cells(mapped.select(), mapped.table.empty_is_damage, wide, value_type)
+    numbers = None if wide else mapped.select_numbers("value")
+    glance = _cells(mapped.select_glance(), False, wide, value_type)
+    if size < LARGE or not _hold_plain(connection, numbers or cells, glance, numbers is not None, measured, named, key):
+        _hold_samples(connection, checked(cells, columns, empty_is_damage=mapped.table.empty_is_damage), key)
     _make_series(connection, source, mapped, settings, wide)
     yield Part(SERIES, connection.sql("SELECT * EXCLUDE (h) FROM table_series"))
     samples = "SELECT s.series_id, p.time, p.value * s.unit_scale AS value FROM table_samples AS p JOIN table_keys AS s USING (h)"
     yield Part(POINTS, connection.sql(samples), held=True)
     numbered = None
     if counted(connection):
-        numbered = _cells(mapped.select(numbered=True), mapped, wide, value_type)
+        numbered = _cells(mapped.select(numbered=True), mapped.table.empty_is_damage, wide, value_type)
     yield from rejects(connection, POINTS, mapped, numbered, columns)
 
 
@@ -100,7 +103,7 @@ def _convert(
 ) -> Converted:
     times = time_format(connection, mapped, name, settings) if target == "TIMESTAMP" else TimeFormat()
     try:
-        return convert(name, raw_type, target, times, required=True)
+        return convert(name, raw_type, target, times, required=True, booleans=mapped.table.numbers is not None)
     except ValueError as error:
         has = ", ".join(f"{n} {t}" for n, t in list(mapped.table.types.items())[:60])
         raise SourceError(f"{mapped.file}: {error}; the file has {has}") from None
@@ -115,43 +118,67 @@ def _value_type(mapped: Mapped, wide: list[WideColumn]) -> str:
     return "DOUBLE" if types <= small else "VARCHAR"
 
 
-def _cells(rows: str, mapped: Mapped, wide: list[WideColumn], value_type: str) -> str:
+def _cells(rows: str, empty_is_damage: bool, wide: list[WideColumn], value_type: str) -> str:
     """Long rows as they are; of wide ones each cell that has a value as a row, with the number of its column as the name."""
     if not wide:
         return rows
     cells = ", ".join(f"{{'i': {i}, 'v': CAST({identifier(f'r_wide {i}')} AS {value_type})}}" for i in range(len(wide)))
     others = ", ".join(identifier(f"r_wide {i}") for i in range(len(wide)))
-    kept = 'cell.v IS NOT NULL OR ("__empty" AND cell.i = 0)' if mapped.table.empty_is_damage else "cell.v IS NOT NULL"
+    kept = 'cell.v IS NOT NULL OR ("__empty" AND cell.i = 0)' if empty_is_damage else "cell.v IS NOT NULL"
     return f"""SELECT * EXCLUDE (cell), CAST(cell.i AS VARCHAR) AS r_metric_name, cell.v AS r_value
                FROM (SELECT * EXCLUDE ({others}), unnest([{cells}]) AS cell FROM ({rows})) WHERE {kept}"""
 
 
-def _hold_samples(connection: duckdb.DuckDBPyConnection, rows: str, cells: str, key: str, size: int) -> None:
+def _hold_plain(
+    connection: duckdb.DuckDBPyConnection,
+    rows: str,
+    glance: str,
+    as_numbers: bool,
+    measured: Mapping[str, Converted],
+    named: Mapping[str, Converted],
+    key: str,
+) -> bool:
+    """As `_hold_samples` where every record is plainly good: names and labels are looked at once for each series, and values may have
+    been read `as_numbers`. False as soon as one is in doubt, and nothing is held: then each is looked at by its text.
+
+    To keep the texts of `key` beside each sample takes a fifth of the time, so this is for files where the samples of many series come in
+    turn: a look at the beginning finds the series, and the file is read again only for those that appear later."""
+    if not _look_ahead(connection, glance, key):
+        return False
+    plain = {**measured, "value": Converted("r_value", f"abs(c_value) < {EXACT}")} if as_numbers else measured
+    sure = {name: Converted(c.sql, c.fine, (("TRUE", "in_doubt"),)) for name, c in plain.items()}
+    _hold_samples(connection, checked(rows, sure, empty_is_damage=False), key, glance)
+    doubts = " OR ".join(f"({condition})" for c in named.values() for condition, _ in c.rejects) or "FALSE"
+    if counted(connection) or connection.execute(f"SELECT 1 FROM table_found WHERE {doubts} LIMIT 1").fetchone():
+        prepare(connection)
+        return False
+    return True
+
+
+def _hold_samples(connection: duckdb.DuckDBPyConnection, rows: str, key: str, glance: str | None = None) -> None:
     """Temporary tables: table_samples (h, time, value), where h is the hash of what makes a series, and table_found (h, `key`, first_seen,
     last_seen), a row for each series.
 
-    To keep the texts of `key` beside each sample takes a fifth of the time. Where samples of many series come in turn, a look at the
-    beginning finds the series, and the file is read again only for those that appear later."""
-    known = size >= LARGE and _look_ahead(connection, cells, key)
-    texts = "" if known else f"{key}, "
+    glance: where the texts of series are read that table_ahead does not have; without it they are kept beside the samples."""
+    texts = "" if glance else f"{key}, "
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE table_samples AS SELECT hash({key}) AS h, {texts}c_time AS time, c_value AS value FROM ({rows})"
     )
     seen = f"SELECT h, {texts}min(time) AS first_seen, max(time) AS last_seen FROM table_samples GROUP BY h{', ' + key if texts else ''}"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE table_found AS {seen}")
-    if known:
+    if glance:
         later = "SELECT h FROM table_found ANTI JOIN table_ahead USING (h)"
         if connection.execute(f"{later} LIMIT 1").fetchone():
-            hashed = f"SELECT hash({key}) AS h, {key} FROM ({cells})"
+            hashed = f"SELECT hash({key}) AS h, {key} FROM ({glance})"
             connection.execute(f"INSERT INTO table_ahead SELECT DISTINCT h, {key} FROM ({hashed}) SEMI JOIN ({later}) USING (h)")
         both = f"SELECT h, {key}, first_seen, last_seen FROM table_found JOIN table_ahead USING (h)"
         connection.execute(f"CREATE OR REPLACE TEMP TABLE table_found AS {both}")
 
 
-def _look_ahead(connection: duckdb.DuckDBPyConnection, cells: str, key: str) -> bool:
+def _look_ahead(connection: duckdb.DuckDBPyConnection, glance: str, key: str) -> bool:
     """Whether the samples at the beginning of a file come in turn; table_ahead (h, `key`) then has their series."""
     connection.execute("SET preserve_insertion_order = true")
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE table_ahead AS SELECT hash({key}) AS h, {key} FROM ({cells}) LIMIT {LOOK_AHEAD}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE table_ahead AS SELECT hash({key}) AS h, {key} FROM ({glance}) LIMIT {LOOK_AHEAD}")
     turns = connection.execute(
         "SELECT count(*) FILTER (h <> before) FROM (SELECT h, lag(h) OVER (ORDER BY rowid) AS before FROM table_ahead)"
     ).fetchone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import duckdb
 import numpy as np
 
 from sources.files import InputFile
+from sources.streams import is_utf8
 from sources.table.rejects import IntArray, csv_damage, csv_lines, damaged_lines, no_damage, register_lines
 from warehouse.errors import SourceError
 from warehouse.lake.connection import identifier, literal
@@ -31,7 +33,10 @@ class TableFile:
     source: FROM item with the file's columns. numbered: gives a slower FROM item of the same rows with `"__ordinal"` (ascending),
     `"__text"` and `"__problem"`. types: DuckDB type per column. damage: after all rows were read, fills `table_damages`.
     names: the file's names of columns to those in SQL, where letter case alone may not tell two apart.
-    locate: lines of ordinals. empty_is_damage: a row without any value may be a record that could not be read."""
+    locate: lines of ordinals. empty_is_damage: a row without any value may be a record that could not be read.
+    numbers: gives a faster FROM item with a column of text read as DOUBLE, NULL where it is none; a boolean counts as 1 or 0 then.
+    glance: FROM item for a look at some columns or rows, which counts no damage. some_columns: gives the FROM item for a query that does
+    not read every column."""
 
     source: str
     types: dict[str, str]
@@ -40,6 +45,9 @@ class TableFile:
     locate: Callable[[IntArray], IntArray] = lambda ordinals: ordinals
     empty_is_damage: bool = False
     names: dict[str, str] = field(default_factory=dict)
+    numbers: Callable[[str], str] | None = None
+    glance: str | None = None
+    some_columns: Callable[[], str] | None = None
 
 
 def format_of(file: InputFile, settings: TableSettings) -> str:
@@ -70,11 +78,18 @@ def _csv(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, set
     sql_names = _distinct(names)
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in sql_names)
     nulls = ", ".join(literal(text) for text in settings.null_values or ("",))
-    source = (
+    plain = (
         f"read_csv({literal(str(path))}, auto_detect = false, header = false, skip = {skip}, columns = {{{columns}}}, "
-        f"delim = {literal(delimiter)}, "
-        f"""quote = '"', escape = '"', nullstr = [{nulls}], store_rejects = true, rejects_limit = 0)"""
+        f"""delim = {literal(delimiter)}, quote = '"', escape = '"', nullstr = [{nulls}]"""
     )
+    source = f"{plain}, store_rejects = true, rejects_limit = 0)"
+
+    def some_columns() -> str:
+        """DuckDB 1.5.5 fails on bad UTF-8 when it counts rejects and is asked for a part of the columns: then all are read first."""
+        if is_utf8(path):
+            return source
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE table_whole AS FROM {source}")
+        return "table_whole"
 
     def damage() -> bool:
         return csv_damage(connection, file, path)
@@ -91,7 +106,9 @@ def _csv(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, set
         )
 
     types = dict.fromkeys(sql_names, "VARCHAR")
-    return TableFile(source, types, numbered, damage, locate, names=dict(zip(names, sql_names, strict=True)))
+    names_in_sql = dict(zip(names, sql_names, strict=True))
+    glance = f"{plain}, ignore_errors = true)"
+    return TableFile(source, types, numbered, damage, locate, names=names_in_sql, glance=glance, some_columns=some_columns)
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -142,8 +159,15 @@ def _parquet(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path)
 
 def _ndjson(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, settings: TableSettings) -> TableFile:
     keys = _keys(connection, file, path, settings)
-    spec = ", ".join(f"{literal(key)}: 'VARCHAR'" for key in keys)
-    source = f"read_ndjson({literal(str(path))}, columns = {{{spec}}}, ignore_errors = true, maximum_object_size = {MAX_LINE_BYTES})"
+
+    def typed(number: str | None = None) -> str:
+        spec = ", ".join(f"{literal(key)}: '{'DOUBLE' if key == number else 'VARCHAR'}'" for key in keys)
+        rows = f"read_ndjson({literal(str(path))}, columns = {{{spec}}}, ignore_errors = true, maximum_object_size = {MAX_LINE_BYTES})"
+        if not settings.null_values:
+            return rows
+        plain = (identifier(k) if k == number else f"{_nulled(identifier(k), settings)} AS {identifier(k)}" for k in keys)
+        return f"(SELECT {', '.join(plain)} FROM {rows})"
+
     fields = ", ".join(f"{_nulled(f'json_extract_string(json, {literal(_pointer(key))})', settings)} AS {identifier(key)}" for key in keys)
 
     def numbered() -> str:
@@ -154,9 +178,15 @@ def _ndjson(connection: duckdb.DuckDBPyConnection, file: InputFile, path: Path, 
                  WHEN json_type(text) <> 'OBJECT' THEN 'not_an_object' END AS problem
             FROM {lines} WHERE trim(text) <> '')))"""
 
-    plain = ", ".join(f"{_nulled(identifier(key), settings)} AS {identifier(key)}" for key in keys)
-    wrapped = source if not settings.null_values else f"(SELECT {plain} FROM {source})"
-    return TableFile(wrapped, dict.fromkeys(keys, "VARCHAR"), numbered, empty_is_damage=True)
+    numbers = None if any(_is_number(text) for text in settings.null_values) else typed
+    return TableFile(typed(), dict.fromkeys(keys, "VARCHAR"), numbered, empty_is_damage=True, numbers=numbers)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _nulled(expression: str, settings: TableSettings) -> str:

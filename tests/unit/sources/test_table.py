@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sources.table import units
+from sources.table import points, units
 from warehouse.contracts.series import series_id
 from warehouse.errors import ConfigError, SourceError
 from warehouse.lake.connection import scratch
@@ -70,6 +70,15 @@ def load(folder: Path, config: dict[str, Any], known: Any = None) -> Loaded:
             target = loaded.rejects if part.rejects else loaded.rows.setdefault(part.table, [])
             target.extend(table.to_pylist())
     return loaded
+
+
+@pytest.fixture(params=["small", "large"], autouse=True)
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything holds for files of any size: large ones are read in another way as long as every record is plainly good."""
+    if request.param == "large":
+        monkeypatch.setattr(points, "LARGE", 0)
+        monkeypatch.setattr(points, "LOOK_AHEAD", 2)
+    return str(request.param)
 
 
 def put(folder: Path, name: str, content: str | bytes) -> Path:
@@ -457,3 +466,41 @@ def test_rows_that_where_leaves_out_are_not_read(tmp_path: Path) -> None:
 def test_a_mapping_that_no_contract_has_is_a_configuration_error(tmp_path: Path, config: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load(tmp_path, config)
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+@pytest.mark.parametrize("spoiled", ["", "label", "value", "big", "empty"])
+def test_a_large_file_is_read_as_a_small_one(tmp_path: Path, form: str, spoiled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[dict[str, Any]] = [
+        {"ts": f"2024-01-01 00:00:{i:02}", "v": 0.1 * i, "m": "cpu", "h": f"h{i % 3}" if i < 30 else f"late{i % 4}"} for i in range(60)
+    ]
+    if spoiled:
+        rows[41] |= {"label": {"h": "a\0b"}, "value": {"v": "much"}, "big": {"v": 2**53 + 1}, "empty": {"v": None}}[spoiled]
+    if form == "ndjson":
+        text = "\n".join(json.dumps(r) for r in rows)
+    else:
+        text = "ts,v,m,h\n" + "\n".join(",".join("" if v is None else str(v) for v in r.values()) for r in rows)
+    put(tmp_path, f"a.{form}", text + "\n")
+    monkeypatch.setattr(points, "LARGE", 0)
+    monkeypatch.setattr(points, "LOOK_AHEAD", 6)
+    fast = load(tmp_path, LONG)
+    monkeypatch.setattr(points, "LARGE", 1 << 40)
+    careful = load(tmp_path, LONG)
+    assert fast.points() == careful.points()
+    assert len(fast.points()) == 60 - bool(spoiled)
+    assert fast.reasons == careful.reasons
+    assert len(fast.reasons) == bool(spoiled)
+
+
+def test_booleans_of_json_are_numbers_in_files_of_any_size(tmp_path: Path) -> None:
+    lines = [{"ts": f"2024-01-01 00:00:0{i}", "v": v, "m": "up", "h": f"h{i % 2}"} for i, v in enumerate([True, False, 1, 0])]
+    put(tmp_path, "a.ndjson", "\n".join(map(json.dumps, lines)) + "\n")
+    assert [p[3] for p in sorted(load(tmp_path, LONG).points(), key=lambda p: p[2])] == [1.0, 0.0, 1.0, 0.0]
+
+
+def test_bad_text_in_a_file_of_which_some_columns_are_read(tmp_path: Path) -> None:
+    lines = [b"ts,more,m,h,v", b"2024-01-01 00:00:00,x,cpu,a,1", b"2024-01-01 00:00:01,x,cp\x80u,a,2", b"2024-01-01 00:00:02,x,cpu,b,3"]
+    put(tmp_path, "a.csv", b"\n".join(lines) + b"\n")
+    loaded = load(tmp_path, LONG)
+    assert loaded.reasons == [(3, "csv_invalid_encoding")]
+    assert [p[3] for p in loaded.points()] == [1.0, 3.0]

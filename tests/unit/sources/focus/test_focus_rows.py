@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import time
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
@@ -255,6 +257,16 @@ def test_files_that_are_no_bill(reading: Reading, row: dict[str, str], name: str
     [message] = reading.refused
     assert message.startswith(name)
     assert says in message
+
+
+def test_bad_text_in_one_charge_costs_that_charge_only(reading: Reading, row: dict[str, str]) -> None:
+    reading.write("a.csv", [row, {**row, "ResourceId": "vm-X"}, {**row, "ResourceId": "vm-3"}])
+    path = next(reading.folder.glob("**/a.csv"))
+    path.write_bytes(path.read_bytes().replace(b"vm-X", b"vm-\x80"))
+    os.utime(path, (time.time() - 3600,) * 2)
+    reading.run()
+    assert reading.column("ResourceId") == ["vm-1", "vm-3"]
+    assert reading.rejects() == [("csv_invalid_encoding", 3)]
 
 
 def test_a_header_alone_is_a_bill_without_charges(bills: Bills, row: dict[str, str]) -> None:
