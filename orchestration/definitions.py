@@ -8,14 +8,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetSelection, Definitions, define_asset_job, in_process_executor
+from dagster import AssetCheckKey, AssetSelection, Definitions, define_asset_job, in_process_executor
 
 from orchestration.analyses import ANALYSED
 from orchestration.analysis_assets import analysis_assets
-from orchestration.checks.asset_checks import all_checks
+from orchestration.checks.asset_checks import ERRORS, WARNINGS, all_checks
 from orchestration.derived_assets import sql_asset
 from orchestration.metadata import key_of
 from orchestration.partitions import daily
+from orchestration.planning import Work
 from orchestration.raw_assets import RAW_TABLES, raw_assets
 from orchestration.resources import Platform
 from orchestration.schedules import schedules
@@ -49,10 +50,17 @@ def start_day(settings: Settings) -> date | None:
     return settings.start_day or (date.fromisoformat(file.read_text().strip()) if file.is_file() else None)
 
 
-def build_defs(file: Path | None = None, *, resource_overrides: Mapping[str, Any] | None = None) -> Definitions:
+def steps_of(work: Work) -> AssetSelection:
+    """The assets and checks of a planned run."""
+    checks = (AssetCheckKey(key_of(table), name) for table in sorted(work.checks) for name in (ERRORS, WARNINGS))
+    return AssetSelection.assets(*map(key_of, sorted(work.builds))).without_checks() | AssetSelection.checks(*checks)
+
+
+def build_defs(file: Path | None = None, *, resource_overrides: Mapping[str, Any] | None = None, work: Work | None = None) -> Definitions:
     """Assets, checks, jobs, schedules and sensors for a configuration.
 
-    resource_overrides: resources by name that replace the real ones (tests, in-process runs with progress)."""
+    resource_overrides: resources by name that replace the real ones (tests, in-process runs with progress). work: what the job `derive`
+    is narrowed to; by default it has the steps of every table."""
     path = (file or config_file()).absolute()
     settings = settings_of(path)
     partitions = daily(start_day(settings))
@@ -66,11 +74,11 @@ def build_defs(file: Path | None = None, *, resource_overrides: Mapping[str, Any
     keys = [key_of(name) for name in RAW_TABLES]
     analysed = AssetSelection.assets(*(key_of(name) for name in ANALYSED))
     raw, raw_checks = AssetSelection.assets(*keys), AssetSelection.checks_for_assets(*keys)
-    upkeep = AssetSelection.groups(*UPKEEP)
-    everything = AssetSelection.all() - upkeep
+    everything = AssetSelection.all() - AssetSelection.groups(*UPKEEP)
+    every_step = raw_checks | (everything - raw - analysed)
     jobs = [
         define_asset_job("ingest", raw, description="Read every source and check what landed"),
-        define_asset_job("derive", raw_checks | (everything - raw - analysed), description="Check raw days; core and SQL marts"),
+        define_asset_job("derive", steps_of(work) if work else every_step, description="Check raw days; core and SQL marts"),
         define_asset_job("analyse", analysed, description="Models over the history: trends, capacity, cost, return on investment"),
         define_asset_job("daily", everything, description="Yesterday: sources, core, mart, models, publishing"),
         define_asset_job("publish", AssetSelection.groups("publish"), description="Build and swap in warehouse.duckdb"),

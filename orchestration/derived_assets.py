@@ -4,7 +4,8 @@ from dagster import AssetExecutionContext, AssetsDefinition, Backoff, DailyParti
 
 from orchestration.deriving import derive
 from orchestration.metadata import derived_facts, spec_of
-from orchestration.partitions import ONE_RUN, days_of, window
+from orchestration.partitions import ONE_RUN, window
+from orchestration.planning import days_of
 from orchestration.resources import Platform
 from transforms.model import Model
 from warehouse.contracts import CONTRACTS

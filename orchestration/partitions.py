@@ -28,15 +28,15 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
+def has_window(context: AssetExecutionContext | AssetCheckExecutionContext) -> bool:
+    """Whether a step is asked for some days: a run of checks alone may not be."""
+    return bool(context.has_partition_key or context.has_partition_key_range)
+
+
 def window(context: AssetExecutionContext | AssetCheckExecutionContext) -> Slice:
     """The half-open range of days that a step is asked for."""
     bounds = context.partition_time_window
     return Slice(bounds.start.date(), bounds.end.date())
-
-
-def days_of(days: Slice) -> list[date]:
-    """Every day of a slice."""
-    return [days.start + timedelta(days=i) for i in range((days.end - days.start).days)]
 
 
 def clip(days: Iterable[date], within: Slice) -> list[date]:

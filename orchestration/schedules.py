@@ -21,7 +21,8 @@ def schedules() -> list[ScheduleDefinition]:
     @schedule(job_name="daily", cron_schedule="15 1 * * *", default_status=DefaultScheduleStatus.RUNNING)
     def daily_at_0115(context: ScheduleEvaluationContext, platform: Platform) -> Iterator[RunRequest | SkipReason]:
         """Yesterday, and every earlier day that late data re-opened."""
-        from orchestration.execute import dirty_days, ranges_of
+        from orchestration.execute import dirty_days
+        from orchestration.planning import ranges_of
 
         yesterday = today() - timedelta(days=1)
         yield RunRequest(partition_key=yesterday.isoformat(), run_key=f"daily {yesterday}")

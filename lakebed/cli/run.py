@@ -106,9 +106,8 @@ def _tell(outcome: Outcome, as_json: bool) -> None:
             }
         )
         return
-    days = sum((r.end - r.start).days for r in outcome.ranges)
     landed = ", ".join(f"{n:,} {t}" for t, n in outcome.rows.items() if n) or "nothing new"
-    out.print(f"landed {landed}; worked on {days} day(s) in {len(outcome.ranges)} range(s); {outcome.seconds:.1f} s", highlight=False)
+    out.print(f"landed {landed}; worked on {outcome.days} day(s); {outcome.seconds:.1f} s", highlight=False)
     if outcome.buried:
         errors.print(f"{outcome.buried} earlier run(s) had died and are now marked as failed")
 

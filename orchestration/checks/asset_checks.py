@@ -18,7 +18,7 @@ from dagster import (
 
 from orchestration.checks.validation import Verdict, validate_days
 from orchestration.metadata import key_of, markdown_table
-from orchestration.partitions import clip, window
+from orchestration.partitions import clip, has_window, today, window
 from orchestration.resources import Platform
 from warehouse.contracts import CONTRACTS, Contract
 from warehouse.lake.state import USABLE
@@ -27,7 +27,8 @@ ERRORS, WARNINGS = "errors", "warnings"
 
 
 def table_checks(contract: Contract, *, partitioned: bool) -> AssetChecksDefinition:
-    """Validate the days that were written since they were last checked: those of the run's window, or all where the asset has none."""
+    """Validate the days that were written since they were last checked: those of the run's window, or all up to today where the run or the
+    asset has none."""
     key = key_of(contract.full_name)
     specs = [
         AssetCheckSpec(ERRORS, asset=key, blocking=True, description="Expectations whose failure keeps the day out of what is downstream"),
@@ -36,11 +37,13 @@ def table_checks(contract: Contract, *, partitioned: bool) -> AssetChecksDefinit
 
     @multi_asset_check(name=f"check__{contract.schema}__{contract.name}", specs=specs)
     def check(context: AssetCheckExecutionContext, platform: Platform) -> Iterator[AssetCheckResult]:
+        windowed = partitioned and contract.has_day and has_window(context)
+
         def within(days: list[date]) -> list[date]:
-            return clip(days, window(context)) if partitioned and contract.has_day else sorted(days)
+            return clip(days, window(context)) if windowed else sorted(d for d in days if d <= today())
 
         states = platform.lake.states(contract.full_name)
-        chosen = within([d for d, s in states.items() if s.state == "unchecked" or platform.force])
+        chosen = within([d for d, s in states.items() if s.state == "unchecked" or (platform.force and windowed)])
         platform.report(f"check {contract.full_name}")
         verdict = validate_days(platform.lake, platform.validator, contract, chosen, run_id=context.run.run_id) if chosen else None
         after = platform.lake.states(contract.full_name)

@@ -7,17 +7,16 @@ promise; the version is pinned and tests/integration/test_checks.py watches it."
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import count
 from typing import Any
 
 import duckdb
 
 from warehouse.contracts import Contract, Expectation
-from warehouse.lake import Slice
 
 SAMPLE = 5
 NAMED_BATCH = re.compile(r"\{batch\} AS (\w+)")
@@ -43,15 +42,16 @@ class Validator:
         self._datasource = _datasource(self._cursor)
         self._numbers = count()
 
-    def validate(self, contract: Contract, expectations: Sequence[Expectation], days: Slice) -> list[Outcome]:
-        """Run expectations on the rows of the days (all rows of a table without days), so that all of them see one snapshot of the lake.
-        An expectation that raises counts as failed; since it spoils their transaction, the others are then run one by one."""
+    def validate(self, contract: Contract, expectations: Sequence[Expectation], days: Sequence[date]) -> list[Outcome]:
+        """Run expectations on the rows of these days and no others (all rows of a table without days), so that all of them see one
+        snapshot of the lake. An expectation that raises counts as failed; since it spoils their transaction, the others are then run
+        one by one."""
         outcomes = self._run(contract, expectations, days)
         if len(outcomes) > 1 and any("exception" in o.result for o in outcomes):
             return [self._run(contract, [e], days)[0] for e in expectations]
         return outcomes
 
-    def _run(self, contract: Contract, expectations: Sequence[Expectation], days: Slice) -> list[Outcome]:
+    def _run(self, contract: Contract, expectations: Sequence[Expectation], days: Sequence[date]) -> list[Outcome]:
         import great_expectations as gx
 
         asset = self._datasource.add_query_asset(name=f"{contract.full_name} {next(self._numbers)}", query=_slice_query(contract, days))
@@ -110,13 +110,11 @@ def _datasource(cursor: duckdb.DuckDBPyConnection) -> Any:
     return datasource
 
 
-def _slice_query(contract: Contract, days: Slice) -> str:
-    if not contract.has_day:
-        return f"SELECT * FROM {contract.full_name}"
-    return f"SELECT * FROM {contract.full_name} WHERE day >= DATE '{days.start}' AND day < DATE '{days.end}'"
+def _slice_query(contract: Contract, days: Sequence[date]) -> str:
+    return f"SELECT * FROM {contract.full_name}" + (f" WHERE day IN {_listed(days)}" if contract.has_day else "")
 
 
-def _translate(expectation: Expectation, days: Slice) -> Any:
+def _translate(expectation: Expectation, days: Sequence[date]) -> Any:
     import great_expectations.expectations as gxe
 
     meta = {"name": expectation.name, "description": expectation.description}
@@ -145,14 +143,17 @@ def _repeats(columns: Sequence[str]) -> str:
     return f"SELECT {names}, count(*) AS repeats FROM {{batch}} AS b GROUP BY {names} HAVING count(*) > 1"
 
 
-def bind_days(sql: str, days: Slice) -> str:
-    """Put the slice's bounds into a check's SQL. `{batch}` stays for Great Expectations, which gives it an alias of its own."""
+def bind_days(sql: str, days: Sequence[date]) -> str:
+    """Put the days, and these with their neighbours, into a check's SQL. `{batch}` stays for Great Expectations, which gives it an alias
+    of its own."""
     sql = NAMED_BATCH.sub(r"(SELECT * FROM {batch}) AS \1", sql)
-    return sql.replace("{day_start}", _date(days.start)).replace("{day_end}", _date(days.end))
+    around = {day + timedelta(days=distance) for day in days for distance in (-1, 0, 1)}
+    return sql.replace("{days}", _listed(days)).replace("{days_around}", _listed(sorted(around)))
 
 
-def _date(day: date) -> str:
-    return f"DATE '{day.isoformat()}'"
+def _listed(days: Iterable[date]) -> str:
+    """A list of days in SQL; DuckLake opens only the files of partitions that it names, which it does not with ranges joined by OR."""
+    return "(" + ", ".join(f"DATE '{day.isoformat()}'" for day in days) + ")"
 
 
 def _outcome(expectation: Expectation, result: Any) -> Outcome:

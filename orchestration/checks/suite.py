@@ -78,7 +78,7 @@ def _row_count(contract: Contract) -> Expectation:
         "every day holds exactly the rows that its commits recorded",
         sql=f"""
             SELECT s.day, s.row_count AS committed, coalesce(b.found, 0) AS found
-            FROM (FROM meta.day_state WHERE table_name = '{contract.full_name}' AND day >= {{day_start}} AND day < {{day_end}}) AS s
+            FROM (FROM meta.day_state WHERE table_name = '{contract.full_name}' AND day IN {{days}}) AS s
             FULL JOIN (SELECT {day} AS day, count(*) AS found FROM {{batch}} AS x GROUP BY ALL) AS b ON b.day = s.day
             WHERE coalesce(s.row_count, 0) <> coalesce(b.found, 0)""",
     )
@@ -92,7 +92,7 @@ def _not_empty(contract: Contract) -> Expectation:
         "a day that was written holds rows",
         sql=f"""
             SELECT s.day FROM meta.day_state AS s
-            WHERE s.table_name = '{contract.full_name}' AND s.day >= {{day_start}} AND s.day < {{day_end}} AND s.row_count = 0
+            WHERE s.table_name = '{contract.full_name}' AND s.day IN {{days}} AND s.row_count = 0
               AND NOT EXISTS (SELECT 1 FROM {{batch}} AS b WHERE b.day = s.day)""",
     )
 
@@ -108,7 +108,7 @@ def _quarantined_share(contract: Contract) -> Expectation:
             SELECT DISTINCT b.day, l.origin, l.rows_quarantined, l.rows_read
             FROM (SELECT DISTINCT day, source, batch_id FROM {{batch}} AS x
                   UNION SELECT day, source, batch_id FROM {quarantine_name(contract)}
-                  WHERE day >= {{day_start}} AND day < {{day_end}} AND reason <> 'superseded_by_later_ingest') AS b
+                  WHERE day IN {{days}} AND reason <> 'superseded_by_later_ingest') AS b
             JOIN meta.ingest_log AS l ON l.batch_id = b.batch_id AND l.source = b.source AND l.table_name = '{contract.full_name}'
             WHERE l.rows_quarantined > {QUARANTINE_LIMIT} * l.rows_read AND NOT EXISTS (
                 SELECT 1 FROM meta.ingest_log AS n

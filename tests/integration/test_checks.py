@@ -5,8 +5,9 @@ one that repeats a grain, one of another day, and a row count that is wrong; BRE
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,11 +15,10 @@ import pytest
 
 from orchestration.checks.engine import Outcome, Validator
 from orchestration.checks.suite import suite_of
-from orchestration.checks.validation import span, validate_days
+from orchestration.checks.validation import validate_days
 from tests.contract_rows import BREAKS, OUTSIDE, TABLES, Row, row, write
 from tests.lakes import DAY, open_lake
 from warehouse.contracts import CONTRACTS, Contract, Expectation
-from warehouse.lake import Slice
 from warehouse.lake.lake import Lake
 from warehouse.lake.state import NO_DAY
 
@@ -172,7 +172,7 @@ def test_good_rows_pass_and_every_expectation_fails_on_what_breaks_it(lake: Lake
     lacking, breaking = lacking_rows(table), breaking_rows(table)
     assert {e.name for e in suite} - OWN_TESTS == {"row_count_as_committed", *lacking, *breaking}
     assert {e.name for e in suite if e.severity == "warn"} == {e.name for e in suite} & WARNINGS
-    assert {o.name: o.result for o in validator.validate(table, suite, slice_of(table, GOOD)) if not o.success} == {}
+    assert {o.name: o.result for o in validator.validate(table, suite, days_of(table, GOOD)) if not o.success} == {}
 
     first = chosen(suite, {"row_count_as_committed", *lacking})
     second = chosen(suite, set(breaking))
@@ -184,8 +184,8 @@ def test_good_rows_pass_and_every_expectation_fails_on_what_breaks_it(lake: Lake
     assert not any("exception" in o.result for o in found.values())
 
 
-def slice_of(table: Contract, day: date) -> Slice:
-    return span([day if table.has_day else NO_DAY])
+def days_of(table: Contract, day: date) -> list[date]:
+    return [day if table.has_day else NO_DAY]
 
 
 def chosen(suite: tuple[Expectation, ...], names: set[str]) -> list[Expectation]:
@@ -197,10 +197,10 @@ def on_day(lake: Lake, validator: Validator, table: Contract, day: date, wanted:
     if not wanted:
         return []
     if table.has_day:
-        return validator.validate(table, wanted, slice_of(table, day))
+        return validator.validate(table, wanted, days_of(table, day))
     insert(lake, table, day, [{"batch_id": "broken"} | one for one in rows])
     try:
-        return validator.validate(table, wanted, slice_of(table, day))
+        return validator.validate(table, wanted, days_of(table, day))
     finally:
         lake.connection.execute(f"DELETE FROM {table.storage_name} WHERE batch_id IS DISTINCT FROM 'batch'")
 
@@ -209,7 +209,7 @@ def test_a_day_that_was_written_without_rows_is_told(lake: Lake, validator: Vali
     for table in TABLES:
         wanted = chosen(suite_of(table).expectations, {"not_empty"})
         if wanted:
-            assert set(failing(validator.validate(table, wanted, span([EMPTY])))) == {"not_empty"}
+            assert set(failing(validator.validate(table, wanted, [EMPTY]))) == {"not_empty"}
     asked = {t.full_name for t in TABLES if "not_empty" in {e.name for e in suite_of(t).expectations}}
     assert asked == {"raw.metric_points", "raw.spans", "raw.logs"}
 
@@ -220,9 +220,9 @@ def test_only_the_open_day_must_be_fresh(lake: Lake, validator: Validator, name:
     wanted = chosen(suite_of(table).expectations, {"fresh"})
     stale = row(table, 1) | {"time": now - timedelta(hours=2, minutes=1)}
     insert(lake, table, now.date(), [stale])
-    assert not validator.validate(table, wanted, span([GOOD, now.date()]))[0].success
+    assert not validator.validate(table, wanted, [GOOD, now.date()])[0].success
     insert(lake, table, now.date(), [row(table, 2) | {"time": now - timedelta(hours=1, minutes=59)}])
-    assert validator.validate(table, wanted, span([GOOD, now.date()]))[0].success
+    assert validator.validate(table, wanted, [GOOD, now.date()])[0].success
     lake.connection.execute(f"DELETE FROM {table.storage_name} WHERE day = ?", [now.date()])
 
 
@@ -233,12 +233,12 @@ def test_the_open_day_may_hold_little_but_not_too_much(lake: Lake, validator: Va
         state(lake, table, today - timedelta(weeks=weeks), 3, "passed")
     state(lake, table, today, 1)
     insert(lake, table, today, [row(table, n, today) for n in range(9)])
-    assert validator.validate(table, wanted, span([today]))[0].success
+    assert validator.validate(table, wanted, [today])[0].success
     insert(lake, table, today, [row(table, 9, today)])
-    assert not validator.validate(table, wanted, span([today]))[0].success
+    assert not validator.validate(table, wanted, [today])[0].success
     for weeks in (1, 2):
         state(lake, table, today - timedelta(weeks=weeks), 1000, "passed", version=2)
-    assert validator.validate(table, wanted, span([today]))[0].success
+    assert validator.validate(table, wanted, [today])[0].success
     lake.connection.execute(f"DELETE FROM {table.storage_name} WHERE day = ?", [today])
 
 
@@ -251,7 +251,7 @@ def test_costs_agree_with_the_bill_where_it_may_be_read(lake: Lake, validator: V
     insert(lake, raw, day, [row(raw, 1, day)])
     insert(lake, daily, day, [row(daily, n, day) for n in range(core)])
     state(lake, raw, day, 1, said)
-    outcome = validator.validate(daily, chosen(suite_of(daily).expectations, {"reconciles_with_raw"}), span([day]))[0]
+    outcome = validator.validate(daily, chosen(suite_of(daily).expectations, {"reconciles_with_raw"}), [day])[0]
     for table in (raw, daily):
         lake.connection.execute(f"DELETE FROM {table.storage_name} WHERE day = ?", [day])
     lake.connection.execute("DELETE FROM store.meta_day_state WHERE table_name = 'raw.costs' AND day = ?", [day])
@@ -280,16 +280,42 @@ def test_a_verdict_names_the_day_and_only_that_day(lake: Lake, validator: Valida
     assert lake.connection.execute(counted, [table.full_name]).fetchone() == (suite * len(asked) - 2, len(asked))
 
 
-def test_what_only_a_day_between_breaks_blames_nobody(lake: Lake, validator: Validator) -> None:
-    table = CONTRACTS["raw.changes"]
-    days = [date(2026, 6, 1) + timedelta(days=i) for i in range(3)]
+def test_days_between_those_that_are_asked_for_are_not_read(lake: Lake, validator: Validator) -> None:
+    """Neither judged nor opened: years between two days cost nothing."""
+    table = CONTRACTS["raw.logs"]
+    days = [date(2026, 6, 1), date(2026, 6, 20), date(2026, 7, 20)]
     for number, day in enumerate(days):
-        insert(lake, table, day, [row(table, 60 + number, day) | ({"kind": "?"} if number == 1 else {})])
+        insert(lake, table, day, [row(table, 60 + number, day) | ({"severity": "?"} if number == 1 else {})])
         state(lake, table, day, 1, "blocked" if number == 1 else "unchecked")
+    between = lake.connection.execute(f"SELECT DISTINCT filename FROM {table.storage_name} WHERE day = ?", [days[1]]).fetchall()
+    for (file,) in between:
+        Path(file).rename(f"{file}.away")
     verdict = validate_days(lake, validator, table, [days[0], days[2]])
+    for (file,) in between:
+        Path(f"{file}.away").rename(file)
+    assert between
     assert verdict.blocked == {}
-    assert all(o.success for o in verdict.outcomes)
+    assert {o.name: o.result for o in verdict.outcomes if not o.success} == {}
     assert [lake.states(table.full_name)[d].state for d in days] == ["passed", "blocked", "passed"]
+
+
+def test_many_rows_are_checked_in_parts_and_every_part_keeps_its_verdict(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = CONTRACTS["raw.changes"]
+    days = [date(2026, 9, 1) + timedelta(days=3 * i) for i in range(5)]
+    for day, rows in zip(days, (2, 1, 9, 1, 2), strict=True):
+        state(lake, table, day, rows)
+    monkeypatch.setattr("orchestration.checks.validation.ROWS_AT_ONCE", 3)
+    asked: list[list[date]] = []
+
+    class Scripted:
+        def validate(self, contract: Contract, expectations: Any, asked_for: Sequence[date]) -> list[Outcome]:
+            asked.append(list(asked_for))
+            return [Outcome(e.name, e.severity, e.name != "kind_known" or days[3] not in asked_for, 1, {}) for e in expectations]
+
+    verdict = validate_days(lake, Scripted(), table, days)
+    assert asked == [days[:2], days[2:3], days[3:], days[3:4], days[4:]]
+    assert (verdict.days, verdict.blocked) == (tuple(days), {days[3]: "kind_known"})
+    assert [lake.states(table.full_name)[d].state for d in days] == ["passed", "passed", "passed", "blocked", "passed"]
 
 
 def test_an_expectation_that_cannot_be_run_fails_alone_and_says_why(lake: Lake, validator: Validator) -> None:
@@ -297,7 +323,7 @@ def test_an_expectation_that_cannot_be_run_fails_alone_and_says_why(lake: Lake, 
     broken = Expectation("broken", "no_rows", "error", "d", sql="SELECT CAST(b.body || 'x' AS INTEGER) FROM {batch} AS b WHERE error('no')")
     missing = Expectation("missing", "no_rows", "error", "d", sql="SELECT b.nonsense FROM {batch} AS b")
     good = chosen(suite_of(table).expectations, {"severity_known", "grain_unique"})
-    outcomes = {o.name: o for o in validator.validate(table, [broken, missing, *good], span([GOOD]))}
+    outcomes = {o.name: o for o in validator.validate(table, [broken, missing, *good], [GOOD])}
     assert {n: o.success for n, o in outcomes.items()} == {"broken": False, "missing": False, "severity_known": True, "grain_unique": True}
     assert "nonsense" in str(outcomes["missing"].result["exception"])
 
@@ -309,7 +335,7 @@ def test_a_day_that_is_written_while_it_is_checked_stays_unchecked(lake: Lake) -
         state(lake, table, day, 1)
 
     class Slow:
-        def validate(self, contract: Contract, expectations: Any, _days: Slice) -> list[Outcome]:
+        def validate(self, contract: Contract, expectations: Any, _days: Sequence[date]) -> list[Outcome]:
             state(lake, contract, days[0], 2, version=2)
             return [Outcome(e.name, e.severity, True, None, {}) for e in expectations]
 

@@ -263,10 +263,10 @@ COSTS_DAILY = Contract(
             "billed cost of a day equals the sum over raw.costs to the last digit, where that day may be read",
             sql="""SELECT u.day, c.billed_cost, r.billed_cost AS raw_billed_cost
                    FROM (SELECT day FROM meta.day_state WHERE table_name = 'raw.costs' AND state IN ('passed', 'waved')
-                         AND day >= {day_start} AND day < {day_end}) AS u
+                         AND day IN {days}) AS u
                    LEFT JOIN (SELECT day, sum(billed_cost) AS billed_cost FROM {batch} AS b GROUP BY day) AS c ON c.day = u.day
                    LEFT JOIN (SELECT day, sum(BilledCost) AS billed_cost FROM raw.costs
-                              WHERE day >= {day_start} AND day < {day_end} GROUP BY day) AS r ON r.day = u.day
+                              WHERE day IN {days} GROUP BY day) AS r ON r.day = u.day
                    WHERE coalesce(c.billed_cost, 0) <> coalesce(r.billed_cost, 0)""",
         ),
     ),

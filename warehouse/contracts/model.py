@@ -36,7 +36,8 @@ class RowRule:
 class Expectation:
     """A check of a written slice, run by Great Expectations. `error` keeps the day out of everything downstream.
 
-    `sql` (kind `no_rows`) selects violating rows; `{batch}` is the slice, `{day_start}` and `{day_end}` its half-open bounds."""
+    `sql` (kind `no_rows`) selects violating rows; `{batch}` is the rows of the days that are checked; `{days}` lists these
+    days and `{days_around}` these with their neighbours, for `day IN`."""
 
     name: str
     kind: ExpectationKind

@@ -38,7 +38,7 @@ def volume(table: str) -> Expectation:
                   FROM meta.day_state AS n
                   JOIN meta.day_state AS p ON p.table_name = n.table_name AND p.day < n.day AND p.day >= n.day - INTERVAL 56 DAY
                        AND dayofweek(p.day) = dayofweek(n.day) AND p.row_count > 0
-                  WHERE n.table_name = '{table}' AND n.day >= {{day_start}} AND n.day < {{day_end}} GROUP BY n.day) AS h ON h.day = d.day
+                  WHERE n.table_name = '{table}' AND n.day IN {{days}} GROUP BY n.day) AS h ON h.day = d.day
             WHERE h.weeks >= 2 AND ((d.row_count * 3 < h.usual AND d.day < current_date) OR d.row_count > h.usual * 3)""",
     )
 
@@ -52,7 +52,7 @@ def freshness(hours: int) -> Expectation:
         f"the newest row of the open day is at most {hours} h old",
         sql=f"""
             SELECT max(b.time) AS newest FROM {{batch}} AS b
-            HAVING {{day_end}} > current_date AND {{day_start}} <= current_date
+            HAVING current_date IN {{days}}
                AND max(b.time) < (now() AT TIME ZONE 'UTC') - INTERVAL {hours} HOUR""",
     )
 
@@ -242,7 +242,7 @@ SPANS = Contract(
             "every span is a root or its parent is in the same trace",
             sql="""SELECT b.source, b.trace_id, b.span_id, b.parent_span_id FROM {batch} AS b
                    ANTI JOIN (SELECT source, trace_id, span_id AS parent_span_id FROM raw.spans
-                              WHERE day >= {day_start} - INTERVAL 1 DAY AND day < {day_end} + INTERVAL 1 DAY) AS p
+                              WHERE day IN {days_around}) AS p
                    USING (source, trace_id, parent_span_id)
                    WHERE b.parent_span_id IS NOT NULL""",
         ),

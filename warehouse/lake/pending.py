@@ -8,11 +8,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Protocol
 
 from warehouse.contracts import CONTRACTS
-from warehouse.lake.lake import Lake
 from warehouse.lake.state import NO_DAY, USABLE, DayState, fingerprint
 from warehouse.lake.unit import Slice
+
+
+class KnowsDays(Protocol):
+    """Whoever can say in which state the days of a table are: the lake, or a forecast of what it will hold."""
+
+    def states(self, table: str) -> Mapping[date, DayState]:
+        """Latest state per day."""
+        ...
 
 
 @dataclass(slots=True)
@@ -41,7 +49,7 @@ def runs_of_days(days: Iterable[date], *, longest: int | None = None) -> list[Sl
 
 
 def pending_days(
-    lake: Lake,
+    lake: KnowsDays,
     table: str,
     inputs: Mapping[str, int],
     days: Iterable[date] | None = None,
@@ -74,7 +82,7 @@ def pending_days(
     return result
 
 
-def _closed_entity(lake: Lake, inputs: Iterable[str], usable: Collection[str]) -> str | None:
+def _closed_entity(lake: KnowsDays, inputs: Iterable[str], usable: Collection[str]) -> str | None:
     """Why a table without days that is read (series) may not be, if so: it is read whole, so every day waits for it."""
     for name in inputs:
         state = None if CONTRACTS[name].has_day or CONTRACTS[name].schema == "meta" else lake.states(name).get(NO_DAY)
