@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint faults wheel bench dev lock clean
+.PHONY: help venv demo test lint faults truth wheel bench dev lock clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,11 +23,14 @@ demo: venv  ## A simulated company goes through the whole platform into ./lakebe
 	$(BIN)/lakebed demo
 
 test: venv  ## Unit, SQL, integration, browser and convention tests
-	$(BIN)/python -m pytest -m "not faults" --ignore tests/e2e --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not faults and not truth" --ignore tests/e2e --numprocesses 2 --dist loadfile
 	$(BIN)/python -m pytest tests/e2e
 
 faults: venv  ## Kill processes at every step and count what is lost
 	$(BIN)/python -m pytest tests/faults -m faults --timeout 1800
+
+truth: venv  ## The whole platform over a simulated company at a small scale: is what is hidden found? SEEDS=0,1,2,3
+	LAKEBED_TRUTH_SEEDS=$(or $(SEEDS),1) $(BIN)/python -m pytest tests/integration/test_truth.py -m truth
 
 lint: venv  ## ruff, mypy, sqlfluff, import-linter
 	$(BIN)/ruff check .
@@ -42,6 +45,7 @@ wheel: venv  ## Build the wheel, install it elsewhere, and run the demo from it
 bench: venv  ## Side-by-side measurements; see benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.demo
+	$(BIN)/python -m benchmarks.truth
 
 dev: venv  ## Dagster UI and daemon on localhost for CONFIG (default: the demo's)
 	$(BIN)/lakebed ui --config $(or $(CONFIG),lakebed-demo/lakebed.toml)

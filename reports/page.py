@@ -56,7 +56,8 @@ class Column:
 class Table:
     """A table as people read it, and `data`, the values behind it for CSV and Parquet.
 
-    `key` names the file of the data: lower-case letters and `_` only. `more` counts rows that are in the data alone.
+    `key` names the file of the data: lower-case letters and `_` only. `more` counts rows that are in the data alone;
+    `query` names the query of its section that shows every one.
     """
 
     key: str
@@ -64,6 +65,7 @@ class Table:
     columns: Sequence[Column]
     data: pl.DataFrame
     more: int = 0
+    query: str = ""
 
     @property
     def rows(self) -> list[list[str]]:

@@ -16,11 +16,11 @@ Spec = tuple[str, Align, Callable[[Row], str]]
 SHOWN = 12
 
 
-def table(key: str, title: str, frame: pl.DataFrame, specs: Sequence[Spec], *, shown: int = SHOWN) -> Table:
-    """The first `shown` rows worded by `specs` (heading, alignment, row -> text); the data holds all rows."""
+def table(key: str, title: str, frame: pl.DataFrame, specs: Sequence[Spec], *, shown: int = SHOWN, query: str = "") -> Table:
+    """The first `shown` rows worded by `specs` (heading, alignment, row -> text); the data holds all rows, and so does `query`."""
     rows = list(frame.head(shown).iter_rows(named=True))
     columns = [Column(heading, [word(row) for row in rows], align) for heading, align, word in specs]
-    return Table(key=key, title=title, columns=columns, data=frame, more=max(0, frame.height - shown))
+    return Table(key=key, title=title, columns=columns, data=frame, more=max(0, frame.height - shown), query=query)
 
 
 def text(heading: str, name: str, *, longest: int = 44) -> Spec:

@@ -78,4 +78,5 @@ def _table(table: Table) -> Iterator[str]:
         yield "| " + " | ".join(escaped(cell) for cell in row) + " |"
     if table.more:
         yield ""
-        yield f"{table.more:,} more in the CSV and Parquet files."
+        proof = f"; all: query `{table.query}`" if table.query else ""
+        yield f"{table.more:,} more in the CSV and Parquet files{proof}."

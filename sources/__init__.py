@@ -10,6 +10,8 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any
 
+import pyarrow as pa
+
 from warehouse.errors import ConfigError
 from warehouse.lake.identity import batch_id
 from warehouse.lake.unit import Former, Known, Slice, Unit
@@ -83,3 +85,7 @@ class _InputKnown:
     def watermark(self, table: str) -> datetime | None:
         """End of the newest window of a table."""
         return self._known.watermark(table)
+
+    def open_incidents(self, origin: str) -> pa.Table:
+        """Incidents without an end that this input's origin told of last."""
+        return self._known.open_incidents(self.origin(origin))

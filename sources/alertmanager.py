@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import duckdb
 import orjson
@@ -32,27 +32,18 @@ SERVICE_LABELS = ("service", "service_name", "app", "job")
 FNV_OFFSET, FNV_PRIME, MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 
 
-@runtime_checkable
-class RemembersIncidents(Protocol):
-    """What the lake may tell besides `Known`: the incidents of this source that have no end yet."""
-
-    def open_incidents(self) -> pa.Table:
-        """Rows of raw.incidents (all columns but source, batch_id and day) whose resolved_time is NULL."""
-        ...
-
-
 def units(
     name: str, settings: AlertmanagerSettings, *, config: Settings, known: Known, window: Slice, now: datetime | None = None
 ) -> Iterator[Unit]:
     """What the API lists now as one unit, and each new file of webhook bodies as one; `window` is ignored.
 
     A firing alert has no end, whatever its `endsAt` (that is when it lapses unless it is sent again). The API does
-    not list resolved alerts: one that the lake holds as open and the API no longer lists is closed at the time of
-    reading, with the label `lakebed.closed_by`; webhook bodies give the exact time. now: naive UTC; the clock by
-    default. Raises SourceError when the server cannot be read or a path does not exist."""
+    not list resolved alerts: one that this API listed and lists no longer is closed at the time of reading, with the
+    label `lakebed.closed_by`; webhook bodies give the exact time. now: naive UTC; the clock by default.
+    Raises SourceError when the server cannot be read or a path does not exist."""
     if settings.url:
         unit = _listed(name, settings, settings.url, known, now or datetime.now(UTC).replace(tzinfo=None))
-        if not known.has(unit.batch_id):
+        if unit is not None:
             yield unit
     if settings.paths or settings.inbox:
         yield from file_units(name, settings, config=config, known=known, opener=_opened, growing=is_line_file)
@@ -62,8 +53,11 @@ def _opened(file: InputFile, _: duckdb.DuckDBPyConnection) -> Iterator[Part]:
     return from_file(file, _alerts, _from_webhook, EXPECTED).parts()
 
 
-def _listed(name: str, settings: AlertmanagerSettings, url: str, known: Known, now: datetime) -> Unit:
-    """One reading of the API. Its identity is what was answered and what it closes, so equal readings are one batch."""
+def _listed(name: str, settings: AlertmanagerSettings, url: str, known: Known, now: datetime) -> Unit | None:
+    """One reading of the API; None when it answers what it answered last time and nothing has vanished.
+
+    Its identity is the answer after the reading before it, because the same answer may come again later: an alert that
+    is back and gone once more has to be closed once more."""
     server = HttpServer(name, url, settings.auth, timeout_seconds=settings.timeout_seconds, max_attempts=settings.max_attempts)
     with server:
         alerts = server.json("/api/v2/alerts", EVERY_STATE)
@@ -73,26 +67,27 @@ def _listed(name: str, settings: AlertmanagerSettings, url: str, known: Known, n
     found = Incidents(origin)
     for alert in alerts:
         found.add(alert, None, _from_api)
-    closed = list(_closed(found, known, now))
-    for gone in closed:
-        found.latest[gone.incident_id] = gone
+    closed = {gone.incident_id: gone for gone in _closed(found, known.open_incidents(origin), now)}
+    found.latest.update(closed)
     answer = sorted(orjson.dumps(alert, option=orjson.OPT_SORT_KEYS) for alert in alerts)
-    ends = sorted(gone.incident_id.encode() for gone in closed)
-    digest = hashlib.sha256(b"\n".join([*answer, b"closed", *ends])).hexdigest()
+    digest = hashlib.sha256(b"\n".join(answer)).hexdigest()
+    former = known.former(origin)
+    if former is not None and former.digest == digest and not closed:
+        return None
+    before = former.batch_ids[-1:] if former is not None else ()
     return Unit(
         source=name,
-        batch_id=batch_id("push", name, origin, digest),
+        batch_id=batch_id("push", name, origin, *before, digest),
         origin=origin,
         open=lambda _: found.parts(),
         bytes_read=server.bytes_read,
+        digest=digest,
     )
 
 
-def _closed(found: Incidents, known: Known, now: datetime) -> Iterator[Incident]:
+def _closed(found: Incidents, held: pa.Table, now: datetime) -> Iterator[Incident]:
     """Incidents that the lake holds as open and that fire no more."""
-    if not isinstance(known, RemembersIncidents):
-        return
-    for row in known.open_incidents().to_pylist(maps_as_pydicts="strict"):
+    for row in held.to_pylist(maps_as_pydicts="strict"):
         if row["incident_id"] not in found.latest:
             fields = {key: row.get(key) for key in (*TEXTS, *TIMES)}
             labels = {**(row.get("labels") or {}), "lakebed.closed_by": "no longer listed"}

@@ -257,7 +257,7 @@ class AlertmanagerSettings(SourceSettings):
 
 
 AnyInput = Annotated[
-    PrometheusSettings | OtlpSettings | FocusSettings | TableSettings | LogTextSettings | PagerDutySettings | AlertmanagerSettings,
+    OtlpSettings | FocusSettings | TableSettings | LogTextSettings | PagerDutySettings | AlertmanagerSettings,
     Field(discriminator="kind"),
 ]
 
@@ -267,6 +267,18 @@ class GroupSettings(SourceSettings):
 
     kind: Literal["group"]
     inputs: tuple[AnyInput, ...] = Field(min_length=1)
+
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _no_servers_of_whole_days(cls, inputs: Any) -> Any:
+        """A Prometheus server replaces all metric points that its source has on a day, those of the other inputs too."""
+        for one in inputs if isinstance(inputs, list | tuple) else ():
+            if isinstance(one, dict) and one.get("kind") == "prometheus":
+                raise ValueError(
+                    'kind = "prometheus" cannot be an input of a group, because each day it is read replaces the metric points of the '
+                    "whole source; give it a section of its own, [sources.NAME]"
+                )
+        return inputs
 
     @property
     def inboxes(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,9 @@ def demo_command(
     folder: Annotated[Path, typer.Argument(help="Folder for the demo; a former demo there is replaced.")] = Path("lakebed-demo"),
     seed: Annotated[int, typer.Option(help="Another seed is another company history.")] = 0,
     scale: Annotated[float, typer.Option(min=0.01, max=20.0, help="Size of the company's telemetry; 1 is 2 million samples.")] = 1.0,
+    end: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day of the history, to have the same company again on another day.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison with the truth as JSON.")] = False,
 ) -> None:
     """Send a simulated company through the whole platform, and compare what is found with what was hidden.
@@ -39,9 +43,12 @@ def demo_command(
     from lakebed.demo import generate
 
     started = time.monotonic()
+    last = end.date() if end else None
+    if last is not None and last >= datetime.now(UTC).date():
+        raise ConfigError(f"--end {last} is not over yet (UTC); name a day before today")
     _prepare(folder)
     with progress("demo") as report:
-        generate(folder, seed=seed, scale=scale, progress=lambda what, share: report(f"generating {what} ({share:.0%})"))
+        generate(folder, seed=seed, end=last, scale=scale, progress=lambda what, share: report(f"generating {what} ({share:.0%})"))
         config = folder / "lakebed.toml"
         outcome = _platform(config, report)
         kept = _upkeep(config, report)

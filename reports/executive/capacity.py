@@ -130,7 +130,7 @@ def _table(plan: pl.DataFrame) -> Table:
         figure("Risk in lead time", lambda row: percent(row["p_exceed_by_lead_time"])),
         figure("Add", lambda row: quantity(row["add_capacity"], row["unit"]) if row["add_capacity"] else DASH),
     ]
-    return table("capacity_plan", "Every limit", plan, specs)
+    return table("capacity_plan", "Every limit", plan, specs, query="capacity_plan")
 
 
 def _span(early: datetime | None, late: datetime | None) -> str:

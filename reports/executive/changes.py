@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from reports.charts import line_with_changes
-from reports.executive.answer import Answer, nothing, queries
+from reports.executive.answer import Answer, nothing, queries, total
 from reports.page import Chart, Finding, Section, Table, Tone
 from reports.reading import read
 from reports.tables import Spec, figure, table, text
-from reports.wording import DASH, count, instant, label, number, percent, quantity
+from reports.wording import count, instant, label, number, percent, quantity
 
 if TYPE_CHECKING:
     import duckdb
 
 TITLE: Final = "What changed?"
 _NAMES: Final = ("change_points", "trends", "trends_judged", "anomalies", "service_health")
+_ALL: Final = ("change_points_all", "anomalies_all")
+_SHOWN: Final = 10
 _MEASURES: Final = {
     "latency_p50_ms": "median latency",
     "latency_p95_ms": "p95 latency",
@@ -43,31 +46,45 @@ def changes(connection: duckdb.DuckDBPyConnection) -> Answer:
     if not series and points.is_empty() and odd.is_empty():
         return nothing("changes", TITLE, "There is not enough history to see a change.", *_NAMES)
     findings = [
-        *(_shift(row) for row in points.head(4).iter_rows(named=True)),
+        *(_shift(row) for row in _one_a_change(points).head(4).iter_rows(named=True)),
         *(_trend(row) for row in trends.head(4).iter_rows(named=True)),
+        *(_odd(row) for row in odd.head(2).iter_rows(named=True)),
     ]
-    if not odd.is_empty():
-        row = odd.row(0, named=True)
-        what = f"{label(row['service'])}, {_measure(row['measure'])} on {instant(row['time'])}"
-        findings.append(
-            Finding(f"The oddest hour: {what}: {number(row['value'])} where {number(row['expected'])} was expected.", "anomalies")
-        )
     section = Section(
         key="changes",
         title=TITLE,
-        lead=f"{count(points.height, 'lasting shift')} and {count(trends.height, 'lasting trend')} in {count(series, 'series', 'series')}, "
+        lead=f"{_shifts(points)} and {count(trends.height, 'lasting trend')} in {count(series, 'series', 'series')}, "
         "false alarms held under one in twenty.",
         findings=findings,
         charts=_charts(points, health),
         tables=_tables(points, trends, odd),
-        queries=queries(*_NAMES),
+        queries=queries(*_NAMES, *_ALL),
     )
     return Answer(section)
 
 
-def _measure(name: object) -> str:
-    """A measure in words."""
-    return _MEASURES.get(str(name)) or label(name, longest=40).replace("_", " ")
+def _shifts(points: pl.DataFrame) -> str:
+    """How many shifts there are, and how many of them a reader has to tell apart."""
+    shifts = count(int(total(points, "shifts")), "lasting shift")
+    if total(points, "shifts") == points.height:
+        return shifts
+    near = points["change_id"].count()
+    return f"{shifts} on {count(points.height, 'occasion')} ({number(near)} next to a change)"
+
+
+def _one_a_change(points: pl.DataFrame) -> pl.DataFrame:
+    """The occasions, of each change only the most telling one."""
+    if points.is_empty():
+        return points
+    return points.filter(pl.col("change_id").is_null() | pl.struct("service", "change_id").is_first_distinct())
+
+
+def _measure(row: Mapping[str, Any]) -> str:
+    """A measure in words; of a resource, also its kind."""
+    name = str(row["measure"])
+    words = _MEASURES.get(name) or label(name, longest=40).replace("_", " ")
+    kind = str(row["series_id"]).rpartition("/")[2]
+    return f"{words} of {label(kind, longest=16)}" if name.startswith("used_") else words
 
 
 def _tone(measure: object, change: float | None) -> Tone:
@@ -77,19 +94,35 @@ def _tone(measure: object, change: float | None) -> Tone:
     return "warn" if change > 0 else "good"
 
 
-def _shift(row: dict[str, Any]) -> Finding:
-    """One shift and what lies near it."""
+def _levels(row: Mapping[str, Any]) -> str:
+    """The levels before and after."""
+    return f"{quantity(row['before'], row['unit'])} to {quantity(row['after'], row['unit'])}"
+
+
+def _shift(row: Mapping[str, Any]) -> Finding:
+    """One occasion of shifts and what lies near it."""
+    if row["common"]:
+        who = f"{count(row['services'], 'service')} at once, {count(row['series'], 'series', 'series')}"
+        moved = f"{percent(row['median_change'], signed=True)} in the median on {instant(row['time'])}"
+        sentence = f"{who}: {moved}; most of all {label(row['service'])}, {_measure(row)} ({_levels(row)})."
+        return Finding(sentence, "change_points")
     moved = percent(row["relative_change"], signed=True)
-    levels = f"{number(row['before'])} to {number(row['after'])}"
     near = ""
     if row["change_id"]:
         hours = f"{number(abs(row['change_distance_h']), 2)} h away" if row["change_distance_h"] is not None else "nearest"
         near = f" Nearest change: {label(row['change_title'] or row['change_id'], longest=60)} ({hours})."
-    sentence = f"{label(row['service'])}: {_measure(row['measure'])} moved by {moved} on {instant(row['time'])} ({levels}).{near}"
+    sentence = f"{label(row['service'])}: {_measure(row)} moved by {moved} on {instant(row['time'])} ({_levels(row)}).{near}"
     return Finding(sentence, "change_points", _tone(row["measure"], row["relative_change"]))
 
 
-def _trend(row: dict[str, Any]) -> Finding:
+def _odd(row: Mapping[str, Any]) -> Finding:
+    """One occasion of odd hours."""
+    agreed = f" and {count(row['measures'] - 1, 'other measure')}" if row["measures"] > 1 else ""
+    seen = f"{quantity(row['value'], row['unit'])} where {quantity(row['expected'], row['unit'])} was expected"
+    return Finding(f"Odd: {label(row['service'])} from {instant(row['first_time'])}, {_measure(row)}{agreed}: {seen}.", "anomalies")
+
+
+def _trend(row: Mapping[str, Any]) -> Finding:
     """One trend as change in 30 days."""
     change = row["change_per_30_days"]
     by_service = row["subject"] == "service" and row["service"] is not None
@@ -97,14 +130,14 @@ def _trend(row: dict[str, Any]) -> Finding:
     word = "up" if row["slope_per_day"] > 0 else "down"
     pace = f" by {percent(abs(change))} in 30 days" if change is not None else ""
     since = f", over {number(row['history_days'])} days" if row["history_days"] else ""
-    return Finding(f"{subject}: {_measure(row['measure'])} {word}{pace}{since}.", "trends", _tone(row["measure"], row["slope_per_day"]))
+    return Finding(f"{subject}: {_measure(row)} {word}{pace}{since}.", "trends", _tone(row["measure"], row["slope_per_day"]))
 
 
 def _charts(points: pl.DataFrame, health: pl.DataFrame) -> list[Chart]:
     """Daily latency of the services whose latency shifted, four at most."""
     if points.is_empty() or health.is_empty():
         return []
-    latency = points.filter(pl.col("measure").str.contains("latency"))
+    latency = points.filter(pl.col("measure").str.starts_with("latency_"), ~pl.col("common"))
     charts = []
     for service in latency["service"].unique(maintain_order=True).head(4):
         days = health.filter(pl.col("service") == service).select("day", value="latency_p95_ms")
@@ -118,39 +151,45 @@ def _charts(points: pl.DataFrame, health: pl.DataFrame) -> list[Chart]:
 
 
 def _tables(points: pl.DataFrame, trends: pl.DataFrame, odd: pl.DataFrame) -> list[Table]:
-    """Everything found, in three tables."""
-    who = text("Service", "service", longest=28)
-    what: Spec = ("Measure", "left", lambda row: _measure(row["measure"]))
+    """The most telling of everything found, in three tables."""
     tables = []
     if not points.is_empty():
-        specs: list[Spec] = [
-            who,
-            what,
-            ("When", "left", lambda row: instant(row["time"])),
-            figure("Before", lambda row: number(row["before"])),
-            figure("After", lambda row: number(row["after"])),
-            figure("Change", lambda row: percent(row["relative_change"], signed=True)),
-            ("Near", "left", lambda row: label(row["change_title"] or row["change_id"], longest=40)),
-        ]
-        tables.append(table("change_points", "Shifts", points, specs, shown=8))
+        tables.append(table("change_points", "Shifts", points, _SHIFT, shown=_SHOWN, query="change_points_all"))
     if not trends.is_empty():
-        specs = [
-            ("Series", "left", lambda row: label(row["series_id"], longest=48)),
-            what,
-            figure("Per day", lambda row: quantity(row["slope_per_day"], row["unit"])),
-            figure("95% between", lambda row: f"{quantity(row['slope_lo'], row['unit'])} and {quantity(row['slope_hi'], row['unit'])}"),
-            figure("In 30 days", lambda row: percent(row["change_per_30_days"], signed=True)),
-            ("Class", "left", lambda row: label(row["trend_class"])),
-        ]
-        tables.append(table("trends", "Trends", trends, specs, shown=8))
+        tables.append(table("trends", "Trends", trends, _TREND, shown=_SHOWN, query="trends"))
     if not odd.is_empty():
-        specs = [
-            who,
-            what,
-            ("Hour", "left", lambda row: instant(row["time"])),
-            figure("Seen", lambda row: number(row["value"])),
-            figure("Expected", lambda row: number(row["expected"])),
-            figure("Score", lambda row: DASH if row["score"] is None else f"{row['score']:.3f}"),
-        ]
-        tables.append(table("anomalies", "Odd hours", odd, specs, shown=6))
+        tables.append(table("anomalies", "Odd hours", odd, _ODD, shown=_SHOWN, query="anomalies_all"))
     return tables
+
+
+def _who(row: Mapping[str, Any]) -> str:
+    """The service, or how many shifted together."""
+    return f"{count(row['services'], 'service')} at once" if row["common"] else label(row["service"], longest=28)
+
+
+_WHAT: Final[Spec] = ("Measure", "left", _measure)
+_SHIFT: Final[Sequence[Spec]] = (
+    ("Service", "left", _who),
+    ("Measure", "left", lambda row: f"{_measure(row)}{' and others' if row['common'] else ''}"),
+    ("When", "left", lambda row: instant(row["time"])),
+    figure("Before", lambda row: quantity(row["before"], row["unit"])),
+    figure("After", lambda row: quantity(row["after"], row["unit"])),
+    figure("Change", lambda row: percent(row["relative_change"], signed=True)),
+    ("Near", "left", lambda row: label(row["change_title"] or row["change_id"], longest=40)),
+)
+_TREND: Final[Sequence[Spec]] = (
+    ("Series", "left", lambda row: label(row["series_id"], longest=48)),
+    _WHAT,
+    figure("Per day", lambda row: quantity(row["slope_per_day"], row["unit"])),
+    figure("95% between", lambda row: f"{quantity(row['slope_lo'], row['unit'])} and {quantity(row['slope_hi'], row['unit'])}"),
+    figure("In 30 days", lambda row: percent(row["change_per_30_days"], signed=True)),
+    ("Class", "left", lambda row: label(row["trend_class"])),
+)
+_ODD: Final[Sequence[Spec]] = (
+    text("Service", "service", longest=28),
+    ("From", "left", lambda row: instant(row["first_time"])),
+    figure("Measures", lambda row: number(row["measures"])),
+    ("Most of all", "left", _measure),
+    figure("Seen", lambda row: quantity(row["value"], row["unit"])),
+    figure("Expected", lambda row: quantity(row["expected"], row["unit"])),
+)

@@ -129,4 +129,4 @@ def _table(frame: pl.DataFrame) -> Table:
         figure("30 days before", lambda row: money(row["previous_30_days"], row["billing_currency"])),
         figure("Change", lambda row: percent(row["change"], signed=True)),
     ]
-    return table("cost_by_service", "Cost by service and team", frame, specs)
+    return table("cost_by_service", "Cost by service and team", frame, specs, query="cost_by_service")

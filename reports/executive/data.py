@@ -97,7 +97,7 @@ def _tables(sources: pl.DataFrame, fresh: pl.DataFrame, days: pl.DataFrame, fail
             figure("In quarantine", lambda row: number(row["rows_quarantined"])),
             figure("Newest commit", lambda row: instant(row["newest_commit"])),
         ]
-        tables.append(table("sources", "What was loaded", sources, specs, shown=30))
+        tables.append(table("sources", "What was loaded", sources, specs, shown=30, query="sources"))
     if not fresh.is_empty():
         specs = [
             text("Table", "table_name", longest=40),
@@ -105,7 +105,7 @@ def _tables(sources: pl.DataFrame, fresh: pl.DataFrame, days: pl.DataFrame, fail
             figure("Newest day", lambda row: day(row["newest_day"])),
             figure("Rows", lambda row: number(row["row_count"])),
         ]
-        tables.append(table("freshness", "How new it is", fresh, specs, shown=40))
+        tables.append(table("freshness", "How new it is, the oldest first", fresh, specs, query="freshness"))
     if not days.is_empty():
         specs = [
             text("Table", "table_name", longest=40),
@@ -113,7 +113,7 @@ def _tables(sources: pl.DataFrame, fresh: pl.DataFrame, days: pl.DataFrame, fail
             text("State", "state"),
             text("Why", "reason", longest=90),
         ]
-        tables.append(table("blocked_days", "Blocked and allowed days", days, specs))
+        tables.append(table("blocked_days", "Blocked and allowed days", days, specs, query="blocked_days"))
     if not failed.is_empty():
         specs = [
             text("Table", "table_name", longest=40),
@@ -123,5 +123,5 @@ def _tables(sources: pl.DataFrame, fresh: pl.DataFrame, days: pl.DataFrame, fail
             figure("Newest", lambda row: day(row["newest_day"])),
             figure("Rows that broke it", lambda row: number(row["unexpected_count"])),
         ]
-        tables.append(table("failed_checks", "Failed checks", failed, specs))
+        tables.append(table("failed_checks", "Failed checks", failed, specs, query="failed_checks"))
     return tables

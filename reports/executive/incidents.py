@@ -105,7 +105,7 @@ def _months(monthly: pl.DataFrame) -> Table:
         figure("To acknowledge", lambda row: duration(row["mtta_s"])),
         figure("To resolve", lambda row: duration(row["mttr_s"])),
     ]
-    return table("incidents_by_month", "By month", monthly, specs)
+    return table("incidents_by_month", "By month", monthly, specs, query="incidents_monthly")
 
 
 def _services(by_service: pl.DataFrame) -> Table:
@@ -117,4 +117,4 @@ def _services(by_service: pl.DataFrame) -> Table:
         figure("To resolve", lambda row: duration(row["mttr_s"])),
         figure("Hours in all", lambda row: number(row["hours"])),
     ]
-    return table("incidents_by_service", "By service", by_service, specs)
+    return table("incidents_by_service", "By service", by_service, specs, query="incidents_by_service")

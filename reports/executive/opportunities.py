@@ -123,7 +123,7 @@ def _tables(savings: pl.DataFrame, odd: pl.DataFrame, small: pl.DataFrame) -> li
     ]
     tables = []
     if not savings.is_empty():
-        tables.append(table("savings", "What to do", savings, specs))
+        tables.append(table("savings", "What to do", savings, specs, query="opportunities"))
     other = pl.concat([small, odd])
     if not other.is_empty():
         seen: list[Spec] = [
@@ -131,5 +131,5 @@ def _tables(savings: pl.DataFrame, odd: pl.DataFrame, small: pl.DataFrame) -> li
             ("Subject", "left", lambda row: label(row["resource_id"] or row["service"] or DASH, longest=48)),
             text("Seen", "evidence", longest=120),
         ]
-        tables.append(table("cost_oddities", "Worth a look", other, seen))
+        tables.append(table("cost_oddities", "Worth a look", other, seen, query="opportunities"))
     return tables

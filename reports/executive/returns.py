@@ -190,4 +190,4 @@ def _tables(inputs: pl.DataFrame, frame: pl.DataFrame) -> list[Table]:
         ("Known", "left", lambda row: label(row["provenance"])),
         text("From", "evidence", longest=70),
     ]
-    return [table("roi_inputs", "What went in", inputs, specs, shown=30)]
+    return [table("roi_inputs", "What went in", inputs, specs, shown=30, query="roi")]

@@ -45,5 +45,5 @@ def services(connection: duckdb.DuckDBPyConnection) -> Answer:
     lead = (
         f"{count(frame.height, 'service')}, together {number(total(frame, 'requests_per_day'))} requests a day over the newest seven days."
     )
-    shown = [table("services", "The newest seven days", frame, specs, shown=20)]
+    shown = [table("services", "The newest seven days", frame, specs, shown=20, query="services")]
     return Answer(Section("services", TITLE, lead, findings=findings, tables=shown, queries=queries("services")))

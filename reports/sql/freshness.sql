@@ -10,4 +10,4 @@ FROM (
 )
 WHERE day > DATE '1970-01-01'
 GROUP BY table_name
-ORDER BY table_name
+ORDER BY newest_good_day NULLS FIRST, table_name

@@ -1,4 +1,4 @@
-"""A real Alertmanager: an alert is posted, read, resolved, read again; its fingerprints are ours."""
+"""A real Alertmanager and a lake: an alert is posted, read, resolved, read again; its fingerprints are ours."""
 
 from __future__ import annotations
 
@@ -8,38 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pyarrow as pa
 import pytest
 import servers
 
-from sources.alertmanager import fingerprint, units
-from sources.incidents import SCHEMA
-from warehouse.lake import Former, Slice, scratch
-from warehouse.settings import AlertmanagerSettings, Settings
+from sources import units
+from sources.alertmanager import fingerprint
+from tests.lakes import open_lake
+from warehouse.lake import Slice
+from warehouse.lake.lake import Lake
+from warehouse.settings import AlertmanagerSettings, GroupSettings
 
 pytestmark = pytest.mark.server
 
 LABELS = {"alertname": "DiskFull", "service": "dépôt", "severity": "critical", "quote": 'a"b\\c'}
-
-
-class Lake:
-    """A lake that holds incidents, keyed by id."""
-
-    def __init__(self) -> None:
-        self.incidents: dict[str, dict[str, Any]] = {}
-
-    def has(self, batch_id: str) -> bool:
-        return False
-
-    def former(self, origin: str) -> Former | None:
-        return None
-
-    def watermark(self, table: str) -> datetime | None:
-        return None
-
-    def open_incidents(self) -> pa.Table:
-        rows = [r for r in self.incidents.values() if r["resolved_time"] is None]
-        return pa.Table.from_pylist([{**r, "labels": list(r["labels"].items())} for r in rows], SCHEMA)
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +30,19 @@ def server(program: Callable[[str, str], str], tmp_path_factory: pytest.TempPath
         yield running
 
 
-def read(server: servers.Server, lake: Lake) -> None:
-    settings = AlertmanagerSettings(kind="alertmanager", url=server.url)
-    day = Slice(date(2026, 1, 1), date(2026, 1, 2))
-    for unit in units("am", settings, config=Settings(root=Path()), known=lake, window=day):
-        for part in unit.open(scratch()):
-            assert not part.rejects
-            assert isinstance(part.rows, pa.RecordBatchReader)
-            for row in part.rows.read_all().to_pylist(maps_as_pydicts="strict"):
-                lake.incidents[row["incident_id"]] = row
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[Lake]:
+    with open_lake(tmp_path) as opened:
+        yield opened
+
+
+def read(server: servers.Server, lake: Lake, *, name: str | None = None) -> list[dict[str, Any]]:
+    """Land what the server lists now, as a source or as a named input of one; all incidents in the lake, by opening time."""
+    one = AlertmanagerSettings(kind="alertmanager", url=server.url, name=name)
+    settings = one if name is None else GroupSettings(kind="group", inputs=(one,))
+    for unit in units("am", settings, config=lake.settings, known=lake.known("am"), window=Slice(date(2026, 1, 1), date(2026, 1, 2))):
+        assert not lake.land(unit).quarantined
+    return lake.query("FROM raw.incidents ORDER BY opened_time").to_pylist(maps_as_pydicts="strict")
 
 
 def post(server: servers.Server, **times: datetime) -> None:
@@ -70,32 +55,32 @@ def listed(server: servers.Server) -> list[dict[str, Any]]:
     return found
 
 
-def test_an_alert_opens_closes_and_fires_again_as_a_new_incident(server: servers.Server) -> None:
-    lake = Lake()
-    read(server, lake)
-    assert lake.incidents == {}
+@pytest.mark.parametrize("name", [None, "west"])
+def test_an_alert_opens_vanishes_and_fires_again_as_a_new_incident(server: servers.Server, lake: Lake, name: str | None) -> None:
+    servers.await_state(lambda: listed(server) == [])
+    assert read(server, lake, name=name) == []
 
     begun = datetime.now(UTC) - timedelta(minutes=10)
     post(server, startsAt=begun, endsAt=begun + timedelta(hours=1))
     servers.await_state(lambda: len(listed(server)) == 1)
-    read(server, lake)
-    (first,) = lake.incidents.values()
+    (first,) = read(server, lake, name=name)
     assert (first["status"], first["resolved_time"], first["service"]) == ("triggered", None, "dépôt")
     assert first["incident_id"].startswith(fingerprint(LABELS))
     assert first["incident_id"].startswith(listed(server)[0]["fingerprint"])
     assert abs(first["opened_time"] - begun.replace(tzinfo=None)) < timedelta(milliseconds=1)
+    assert read(server, lake, name=name) == [first]
 
     post(server, startsAt=begun, endsAt=datetime.now(UTC) - timedelta(seconds=1))
     servers.await_state(lambda: listed(server) == [])
-    read(server, lake)
-    (closed,) = lake.incidents.values()
+    (closed,) = read(server, lake, name=name)
     assert closed["status"] == "resolved"
-    assert closed["resolved_time"] >= first["opened_time"]
-    assert {k: v for k, v in closed.items() if k not in ("status", "resolved_time", "labels")} == {
-        k: v for k, v in first.items() if k not in ("status", "resolved_time", "labels")
-    }
+    assert abs(closed["resolved_time"] - datetime.now(UTC).replace(tzinfo=None)) < timedelta(minutes=1)
+    assert closed["labels"] == {**first["labels"], "lakebed.closed_by": "no longer listed"}
+    changed = ("status", "resolved_time", "labels", "batch_id")
+    assert {k: v for k, v in closed.items() if k not in changed} == {k: v for k, v in first.items() if k not in changed}
+    assert read(server, lake, name=name) == [closed]
 
     post(server, startsAt=datetime.now(UTC), endsAt=datetime.now(UTC) + timedelta(hours=1))
     servers.await_state(lambda: len(listed(server)) == 1)
-    read(server, lake)
-    assert sorted(r["status"] for r in lake.incidents.values()) == ["resolved", "triggered"]
+    assert [r["status"] for r in read(server, lake, name=name)] == ["resolved", "triggered"]
+    post(server, startsAt=datetime.now(UTC) - timedelta(minutes=1), endsAt=datetime.now(UTC) - timedelta(seconds=1))

@@ -189,7 +189,7 @@ CAPACITY_PLAN = Contract(
         text("unit", "Unit of limit, headroom and addition"),
         number("limit", "Capacity"),
         number("used_now", "Use on the last day of history (95th percentile)"),
-        number("headroom_now", "limit - used_now"),
+        number("headroom_now", "limit minus the highest forecast mean of the first day to come, so that a daily peak counts"),
         number("lead_time_days", "Days it takes to add capacity", "d"),
         number("p_exceed_by_lead_time", "Probability of exceeding the limit within the lead time", "1"),
         instant("exhaustion_p10", "Date by which the limit is reached with 10% probability"),
@@ -297,7 +297,7 @@ ROI = Contract(
     "Whether the observability that is paid for is worth it: NPV, payback, IRR and what they rest on",
     (
         AS_OF,
-        text("item", "npv, payback_months, irr, p_positive, input:<name> or sensitivity:<name>", required=True),
+        text("item", "npv, payback_months, irr, p_positive, benefit:<name>, input:<name> or sensitivity:<name>", required=True),
         number("p05", "5% quantile"),
         number("p10", "10% quantile"),
         number("p50", "Median, or the value itself"),

@@ -6,7 +6,9 @@ from warehouse.contracts.focus import ENUMERATIONS, FOCUS_COLUMNS, ISO_4217
 from warehouse.contracts.model import Column, Contract, Expectation, RowRule
 
 LABELS = "MAP(VARCHAR, VARCHAR)"
-UNITS = ("s", "By", "1", "Cel", "W", "J", "Hz", "V", "A", "m", "g", "K", "%")
+RATES = ("By/s", "1/s", "m/s")
+"""Rates in OpenTelemetry's conventions and exporters: throughput, requests or packets, speed."""
+UNITS = ("s", "By", "1", "Cel", "W", "J", "Hz", "V", "A", "m", "g", "K", "%", *RATES)
 
 SOURCE = Column("source", "VARCHAR", "Key of the source in [sources.NAME]", required=True)
 BATCH = Column("batch_id", "VARCHAR", "Content hash of the batch that brought the row", required=True)
@@ -92,7 +94,11 @@ METRIC_SERIES = Contract(
         ),
         RowRule("seen_in_order", "first_seen <= last_seen", "first_seen is not after last_seen"),
     ),
-    expectations=(Expectation("unit_known", "in_set", "warn", "the unit is a UCUM base unit that Lakebed knows", ("unit",), values=UNITS),),
+    expectations=(
+        Expectation(
+            "unit_known", "in_set", "warn", "the unit is a UCUM base unit, or a rate of one, that Lakebed knows", ("unit",), values=UNITS
+        ),
+    ),
     tags=("metrics",),
 )
 

@@ -77,16 +77,18 @@ def fingerprint(versions: Mapping[tuple[str, date], int]) -> str:
 
 
 class LakeKnowledge:
-    """Implements `Known` for one source from meta.ingest_log, read once."""
+    """Implements `Known` for one source from meta.ingest_log, read once, and from raw.incidents, read when asked."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, source: str) -> None:
+        self._connection, self._source = connection, source
         rows = connection.execute(
             """SELECT batch_id, origin, origin_offset, origin_digest, supersedes, table_name
                FROM meta.ingest_log WHERE source = ? ORDER BY committed_at""",
             [source],
         ).fetchall()
         self._active: dict[str, str] = {}
-        self._former: dict[str, Former] = {}
+        self._batches: dict[str, dict[str, None]] = {}
+        self._progress: dict[str, tuple[int | None, str | None]] = {}
         self._ends: dict[str, datetime] = {}
         for batch, origin, offset, digest, supersedes, table in rows:
             self.take(str(batch), origin, offset, digest, (supersedes or "").split(), str(table))
@@ -94,13 +96,12 @@ class LakeKnowledge:
     def take(self, batch: str, origin: str | None, offset: int | None, digest: str | None, superseded: Sequence[str], table: str) -> None:
         """Learn of one more batch, in the order of commits."""
         for old in superseded:
-            self._active.pop(old, None)
+            self._batches.get(self._active.pop(old, ""), {}).pop(old, None)
         self._active[batch] = origin or ""
         if origin is None:
             return
-        before = self._former.get(origin)
-        kept = tuple(b for b in (before.batch_ids if before else ()) if b in self._active and b != batch)
-        self._former[origin] = Former((*kept, batch), offset, digest)
+        self._batches.setdefault(origin, {})[batch] = None
+        self._progress[origin] = offset, digest
         if origin.startswith("window:"):
             end = datetime.fromisoformat(origin.removeprefix("window:").partition("/")[2])
             self._ends[table] = max(end, self._ends.get(table, end))
@@ -111,8 +112,18 @@ class LakeKnowledge:
 
     def former(self, origin: str) -> Former | None:
         """The latest committed state of this origin."""
-        return self._former.get(origin)
+        return Former(tuple(self._batches[origin]), *self._progress[origin]) if origin in self._progress else None
 
     def watermark(self, table: str) -> datetime | None:
         """End of the newest committed window of `table`, naive UTC."""
         return self._ends.get(table)
+
+    def open_incidents(self, origin: str) -> pa.Table:
+        """Rows of raw.incidents (all columns but source, batch_id and day) that have no end and whose present state came
+        from this origin."""
+        return self._connection.execute(
+            """SELECT * EXCLUDE (source, batch_id, day) FROM raw.incidents
+               WHERE source = $source AND resolved_time IS NULL AND batch_id IN (
+                   SELECT batch_id FROM meta.ingest_log WHERE source = $source AND origin = $origin)""",
+            {"source": self._source, "origin": origin},
+        ).to_arrow_table()

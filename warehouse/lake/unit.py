@@ -88,3 +88,8 @@ class Known(Protocol):
     def watermark(self, table: str) -> datetime | None:
         """Naive UTC end (exclusive) of the newest window that was committed for `table`, from the log of windows; None before the first."""
         ...
+
+    def open_incidents(self, origin: str) -> pa.Table:
+        """Rows of raw.incidents (all columns but source, batch_id and day) that have no end and whose present state came
+        from this origin."""
+        ...

@@ -11,12 +11,13 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from sources.alertmanager import RemembersIncidents, fingerprint, units
+from sources import units as every_kind
+from sources.alertmanager import fingerprint, units
 from sources.incidents import SCHEMA
 from warehouse.contracts import contract
 from warehouse.errors import SourceError
 from warehouse.lake import Former, Slice, Unit, scratch
-from warehouse.settings import AlertmanagerSettings, Settings
+from warehouse.settings import AlertmanagerSettings, GroupSettings, Settings
 
 at = datetime.fromisoformat
 NOW = at("2026-11-23T12:00:00")
@@ -47,26 +48,30 @@ class Lake:
     """A lake that knows batches and holds incidents, keyed by id."""
 
     def __init__(self) -> None:
-        self.batches: set[str] = set()
+        self.landed: list[Unit] = []
         self.incidents: dict[str, dict[str, Any]] = {}
+        self.origins: dict[str, str] = {}
 
     def has(self, batch_id: str) -> bool:
-        return batch_id in self.batches
+        return any(unit.batch_id == batch_id for unit in self.landed)
 
     def former(self, origin: str) -> Former | None:
-        return None
+        mine = [unit for unit in self.landed if unit.origin == origin]
+        return Former(tuple(u.batch_id for u in mine), mine[-1].offset, mine[-1].digest) if mine else None
 
     def watermark(self, table: str) -> datetime | None:
         return None
 
-    def open_incidents(self) -> pa.Table:
-        rows = [r for r in self.incidents.values() if r["resolved_time"] is None]
+    def open_incidents(self, origin: str) -> pa.Table:
+        rows = [r for r in self.incidents.values() if r["resolved_time"] is None and self.origins[r["incident_id"]] == origin]
         return pa.Table.from_pylist([{**r, "labels": list(r["labels"].items())} for r in rows], SCHEMA)
 
     def land(self, unit: Unit) -> list[dict[str, Any]]:
+        assert not self.has(unit.batch_id)
         good, bad = rows(unit)
-        self.batches.add(unit.batch_id)
+        self.landed.append(unit)
         self.incidents.update({row["incident_id"]: row for row in good})
+        self.origins.update({row["incident_id"]: unit.origin for row in good})
         return bad
 
 
@@ -83,10 +88,10 @@ def body(*alerts: Any, **more: Any) -> dict[str, Any]:
     return {"version": "4", "status": "firing", "receiver": "web", "alerts": list(alerts), **more}
 
 
-def saved(folder: Path, content: Any, name: str = "hook.json") -> list[Unit]:
+def saved(folder: Path, content: Any, name: str = "hook.json", lake: Lake | None = None) -> list[Unit]:
     (folder / name).write_bytes(content if isinstance(content, bytes) else orjson.dumps(content))
     settings = AlertmanagerSettings(kind="alertmanager", path=name, settle_seconds=0)
-    return list(units("am", settings, config=Settings(root=folder), known=Lake(), window=DAYS))
+    return list(units("am", settings, config=Settings(root=folder), known=lake or Lake(), window=DAYS))
 
 
 def listed(stub: Any, lake: Lake, alerts: Any, now: datetime = NOW) -> list[Unit]:
@@ -152,7 +157,6 @@ def test_in_one_file_resolved_counts_whatever_the_order(tmp_path: Path) -> None:
 
 def test_an_alert_that_is_listed_no_more_is_closed_once(stub: Any) -> None:
     lake = Lake()
-    assert isinstance(lake, RemembersIncidents)
     (first,) = listed(stub, lake, [API_ALERT])
     lake.land(first)
     (second,) = listed(stub, lake, [], NOW + timedelta(minutes=15))
@@ -161,19 +165,42 @@ def test_an_alert_that_is_listed_no_more_is_closed_once(stub: Any) -> None:
     assert (row["status"], row["resolved_time"]) == ("resolved", NOW + timedelta(minutes=15))
     assert row["labels"]["lakebed.closed_by"] == "no longer listed"
     assert row["title"] == "HighLatency"
-    (third,) = listed(stub, lake, [], NOW + timedelta(minutes=30))
-    lake.land(third)
-    assert list(lake.incidents.values()) == [row]
-    assert listed(stub, lake, [], NOW + timedelta(minutes=45)) == []
+    assert listed(stub, lake, [], NOW + timedelta(minutes=30)) == []
 
 
-def test_an_alert_that_a_restarted_alertmanager_lists_again_is_open_again(stub: Any) -> None:
+def test_an_alert_that_a_restarted_alertmanager_lists_again_is_open_until_it_vanishes_again(stub: Any) -> None:
     lake = Lake()
-    for minutes, alerts in ((0, [API_ALERT]), (15, []), (30, [{**API_ALERT, "updatedAt": "2026-11-23T12:29:00.000Z"}])):
+    ends = []
+    for minutes, alerts in ((0, [API_ALERT]), (15, []), (30, [API_ALERT]), (45, [])):
         (unit,) = listed(stub, lake, alerts, NOW + timedelta(minutes=minutes))
         lake.land(unit)
-    (row,) = lake.incidents.values()
-    assert row["resolved_time"] is None
+        (row,) = lake.incidents.values()
+        ends.append(row["resolved_time"])
+    assert ends == [None, NOW + timedelta(minutes=15), None, NOW + timedelta(minutes=45)]
+
+
+def test_what_a_webhook_told_of_waits_for_the_webhook(tmp_path: Path, stub: Any) -> None:
+    lake = Lake()
+    for unit in (*listed(stub, lake, []), *saved(tmp_path, body(FIRING), lake=lake)):
+        lake.land(unit)
+    assert listed(stub, lake, []) == []
+    assert [row["resolved_time"] for row in lake.incidents.values()] == [None]
+
+
+def test_inputs_of_a_group_close_only_what_they_opened(stub: Any) -> None:
+    lake = Lake()
+    inputs = [{"kind": "alertmanager", "url": stub.url, "max_attempts": 1, "name": name} for name in ("east", "west")]
+    group = GroupSettings.model_validate({"kind": "group", "inputs": inputs})
+    western = {**API_ALERT, "fingerprint": "00000000000000aa"}
+
+    def read(*answers: list[Any]) -> dict[str, bool]:
+        stub.replies = [lambda exchange, answer=answer: exchange.answer(orjson.dumps(answer)) for answer in answers]
+        for unit in every_kind("s", group, config=Settings(), known=lake, window=DAYS):
+            lake.land(unit)
+        return {identity[:16]: row["resolved_time"] is None for identity, row in lake.incidents.items()}
+
+    assert read([API_ALERT], [western]) == {"1b0f9b8dd3aeca6b": True, "00000000000000aa": True}
+    assert read([], [western]) == {"1b0f9b8dd3aeca6b": False, "00000000000000aa": True}
 
 
 def test_equal_answers_are_one_batch_whatever_their_order(stub: Any) -> None:

@@ -70,6 +70,12 @@ def test_a_group_in_a_file_is_checked_to_the_key(tmp_path: Path) -> None:
         parse({"sources": {"s": {"kind": "group", "inputs": [{**TABLE, "filename_patern": "x"}]}}}, tmp_path / "lakebed.toml")
 
 
+def test_a_prometheus_server_is_no_input_of_a_group(tmp_path: Path) -> None:
+    server = {"kind": "prometheus", "url": "http://127.0.0.1:9090", "name": "metrics"}
+    with pytest.raises(ConfigError, match=r'sources\.s.*kind = "prometheus" cannot be an input of a group.*section of its own'):
+        parse({"sources": {"s": {"kind": "group", "inputs": [TABLE, server]}}}, tmp_path / "lakebed.toml")
+
+
 def test_every_kind_of_the_configuration_has_a_reader() -> None:
     union = AnySource.__origin__  # type: ignore[attr-defined]
     kinds = {cls.model_fields["kind"].annotation.__args__[0] for cls in union.__args__}

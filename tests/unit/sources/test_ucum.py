@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sources.ucum import base_unit
+from sources.ucum import UCUM, WORDS, base_unit
+from warehouse.contracts import contract
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,25 @@ def test_base_unit(written: str, base: str, scale: float) -> None:
 @pytest.mark.parametrize("written", [None, "", "  ", "None", "unknown"])
 def test_no_unit(written: str | None) -> None:
     assert base_unit(written) == (None, 1.0)
+
+
+def known_units() -> set[str]:
+    """What the contract of series does not warn of."""
+    (rule,) = [e for e in contract("raw.metric_series").expectations if e.name == "unit_known"]
+    return {str(value) for value in rule.values}
+
+
+def test_every_base_is_known_to_the_contract() -> None:
+    assert {base for base, _ in (UCUM | WORDS).values()} <= known_units()
+
+
+@pytest.mark.parametrize(
+    "written", ["By/s", "MiBy/s", "bit/s", "Bytes/Second", "1/s", "{packet}/s", "{request}/min", "Count/Second", "m/s"]
+)
+def test_rates_are_known_to_the_contract(written: str) -> None:
+    assert base_unit(written)[0] in known_units()
+
+
+@pytest.mark.parametrize("written", ["furlong", "ms/furlong", "Cel/By"])
+def test_what_is_no_usual_unit_is_warned_of(written: str) -> None:
+    assert base_unit(written)[0] not in known_units()

@@ -198,5 +198,17 @@ def test_windows_give_a_watermark_and_files_their_former_content(lake: Lake) -> 
     assert known.former("nothing") is None
 
 
+def test_a_batch_belongs_to_the_origin_that_brought_it_last(lake: Lake) -> None:
+    lake.land(points_unit("b1", [A], origin="a.csv"))
+    lake.land(points_unit("b2", [B], origin="a.csv", supersedes=("b1",)))
+    lake.land(points_unit("b1", [A], origin="moved.csv"))
+    lake.land(points_unit("b3", [C], origin="a.csv"))
+    known = lake.known("s")
+    former, moved = known.former("a.csv"), known.former("moved.csv")
+    assert former is not None
+    assert moved is not None
+    assert (former.batch_ids, moved.batch_ids) == (("b2", "b3"), ("b1",))
+
+
 def test_a_slice_is_half_open() -> None:
     assert str(Slice(date(2026, 1, 1), date(2026, 1, 2))) == "2026-01-01/2026-01-02"
