@@ -57,7 +57,7 @@ def _input_units(name: str, settings: Any, config: Settings, known: Known, windo
         return
     view = _InputKnown(known, name, settings.name)
     for unit in units(name, settings, config=config, known=view, window=window):
-        yield replace(unit, batch_id=view.own(unit.batch_id), origin=view.origin(unit.origin))
+        yield replace(view.owned(unit), origin=view.origin(unit.origin))
 
 
 class _InputKnown:
@@ -70,6 +70,18 @@ class _InputKnown:
         """The batch id under this input."""
         return batch_id("input", self._source, self._part, batch)
 
+    def owned(self, unit: Unit) -> Unit:
+        """A unit under this input's batch id."""
+        identify = unit.identify
+        if identify is None:
+            return replace(unit, batch_id=self.own(unit.batch_id))
+
+        def identified() -> tuple[str, str]:
+            batch, digest = identify()
+            return self.own(batch), digest
+
+        return replace(unit, identify=identified)
+
     def origin(self, origin: str) -> str:
         """The origin under this input."""
         return f"{origin}#{self._part}"
@@ -77,6 +89,10 @@ class _InputKnown:
     def has(self, batch_id: str) -> bool:
         """Whether the lake has this input's batch."""
         return self._known.has(self.own(batch_id))
+
+    def has_size(self, size: int) -> bool:
+        """Whether a batch of the source covers this many bytes."""
+        return self._known.has_size(size)
 
     def former(self, origin: str) -> Former | None:
         """The former state of this input's origin."""

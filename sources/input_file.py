@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ class InputFile:
 
     location: a local path or an s3:// address. origin: its stable name, for messages and rejects. lake: where the
     temporary folder and the object store are. first_line: number of the line that begins at `start`, from 1.
-    digest: sha256 of the bytes [0, size). grows: whether bytes may be added after `size` while it is read."""
+    content: sha256 of the bytes [0, size), or what will be. grows: whether bytes may be added after `size` while it is read."""
 
     location: str
     origin: str
@@ -33,10 +34,15 @@ class InputFile:
     compression: Compression = "none"
     start: int = 0
     first_line: int = 1
-    digest: str = ""
+    content: str | Future[str] = ""
     grows: bool = False
     max_expanded_bytes: int = 64 * 2**30
     inbox_file: Path | None = None
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the bytes [0, size); waits for it where they are still being hashed."""
+        return self.content if isinstance(self.content, str) else self.content.result()
 
     @property
     def is_object(self) -> bool:

@@ -27,6 +27,9 @@ class Lake:
     def has(self, batch_id: str) -> bool:
         return batch_id in self.batches
 
+    def has_size(self, size: int) -> bool:
+        return True
+
     def former(self, origin: str) -> Former | None:
         return None
 

@@ -38,6 +38,9 @@ class Memory:
     def has(self, batch_id: str) -> bool:
         return any(u.batch_id == batch_id for u in self.seen.values())
 
+    def has_size(self, size: int) -> bool:
+        return True
+
     def former(self, origin: str) -> Former | None:
         unit = self.seen.get(origin)
         return Former((unit.batch_id,), unit.offset, unit.digest) if unit else None

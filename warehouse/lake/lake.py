@@ -59,7 +59,7 @@ class Lake:
         """Read a unit and commit it: replacing its slice, appending once, or upserting, as its tables and slice say.
 
         Raises SourceError, ContractError or ShrunkSourceError; the lake is then as it was."""
-        if self.memory.of(unit.source).has(unit.batch_id):
+        if unit.identify is None and self.memory.of(unit.source).has(unit.batch_id):
             return Landed(unit.batch_id, already=True)
         work = Work(
             self,
@@ -77,6 +77,8 @@ class Lake:
         connection = scratch(self.settings.lake)
         try:
             for part in unit.open(connection):
+                if unit.identify is not None and not work.batch_id:
+                    work.batch_id, work.digest = unit.identify()
                 self._stage_part(work, unit, part, connection)
             return work.commit()
         except BaseException:

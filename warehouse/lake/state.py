@@ -90,6 +90,7 @@ class LakeKnowledge:
         self._batches: dict[str, dict[str, None]] = {}
         self._progress: dict[str, tuple[int | None, str | None]] = {}
         self._ends: dict[str, datetime] = {}
+        self._sizes: set[int] = set()
         for batch, origin, offset, digest, supersedes, table in rows:
             self.take(str(batch), origin, offset, digest, (supersedes or "").split(), str(table))
 
@@ -98,6 +99,8 @@ class LakeKnowledge:
         for old in superseded:
             self._batches.get(self._active.pop(old, ""), {}).pop(old, None)
         self._active[batch] = origin or ""
+        if offset is not None:
+            self._sizes.add(offset)
         if origin is None:
             return
         self._batches.setdefault(origin, {})[batch] = None
@@ -109,6 +112,10 @@ class LakeKnowledge:
     def has(self, batch_id: str) -> bool:
         """Whether this batch is in the lake (and was not superseded)."""
         return batch_id in self._active
+
+    def has_size(self, size: int) -> bool:
+        """Whether a batch that was ever committed covers this many bytes of its origin."""
+        return size in self._sizes
 
     def former(self, origin: str) -> Former | None:
         """The latest committed state of this origin."""

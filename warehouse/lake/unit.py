@@ -50,7 +50,9 @@ class Unit:
     narrows what a replacement deletes, with its bound values (bills: billing period and account). origin: file or window, for messages and
     to find former content under the same name; offset and digest describe how much of a growing file was consumed.
     supersedes: batches whose rows this unit replaces (changed files).
-    open: called with a scratch connection when (and only if) the batch is new; yields the parts; memory must not grow with the input."""
+    open: called with a scratch connection when (and only if) the batch is new; yields the parts; memory must not grow with the input.
+    identify: gives batch_id and digest of content that is new for sure and is still being hashed; asked once reading has begun, so that
+    the one goes on beside the other. batch_id and digest are empty then."""
 
     source: str
     batch_id: str
@@ -63,6 +65,7 @@ class Unit:
     offset: int | None = None
     digest: str | None = None
     inbox_file: Path | None = field(default=None)
+    identify: Callable[[], tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,10 @@ class Known(Protocol):
 
     def has(self, batch_id: str) -> bool:
         """Whether this batch is in the lake (and was not superseded)."""
+        ...
+
+    def has_size(self, size: int) -> bool:
+        """Whether a batch in the lake covers this many bytes of its origin: content of another size is new."""
         ...
 
     def former(self, origin: str) -> Former | None:

@@ -55,6 +55,9 @@ class Lake:
     def has(self, batch_id: str) -> bool:
         return any(unit.batch_id == batch_id for unit in self.landed)
 
+    def has_size(self, size: int) -> bool:
+        return False
+
     def former(self, origin: str) -> Former | None:
         mine = [unit for unit in self.landed if unit.origin == origin]
         return Former(tuple(u.batch_id for u in mine), mine[-1].offset, mine[-1].digest) if mine else None

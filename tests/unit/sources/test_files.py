@@ -6,7 +6,7 @@ import gzip
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 import zstandard
 
+from sources import files
 from sources.files import InputFile, file_units, is_line_file
 from warehouse.errors import SourceError
 from warehouse.lake.connection import scratch
@@ -35,6 +36,9 @@ class Lake:
 
     def has(self, batch_id: str) -> bool:
         return batch_id in self.batches
+
+    def has_size(self, size: int) -> bool:
+        return any(f.offset == size for f in self.origins.values())
 
     def former(self, origin: str) -> Former | None:
         return self.origins.get(origin)
@@ -74,7 +78,8 @@ class House:
                 self.lake.read.append((file.origin, path.read_bytes(), file.first_line))
                 yield Part("raw.logs", pa.RecordBatchReader.from_batches(pa.schema([]), []))
 
-        return list(file_units("s", settings, config=config, known=self.lake, opener=opener, growing=growing, rotates=rotates))
+        found = file_units("s", settings, config=config, known=self.lake, opener=opener, growing=growing, rotates=rotates)
+        return [identified_unit(unit) for unit in found]
 
     def run(self, **options: object) -> list[tuple[str, bytes, int]]:
         self.lake.read.clear()
@@ -84,8 +89,19 @@ class House:
         return self.lake.read
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> House:
+def identified_unit(unit: Unit) -> Unit:
+    """A unit with its batch id, also where its file was still being hashed."""
+    if unit.identify is None:
+        return unit
+    batch, digest = unit.identify()
+    return replace(unit, batch_id=batch, digest=digest)
+
+
+@pytest.fixture(params=["small", "large"])
+def house(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> House:
+    """Everything holds for files of any size: large new ones are hashed while they are read."""
+    if request.param == "large":
+        monkeypatch.setattr(files, "LARGE", 0)
     return House(tmp_path)
 
 

@@ -30,6 +30,9 @@ class Past:
     def has(self, batch_id: str) -> bool:
         return False
 
+    def has_size(self, size: int) -> bool:
+        return False
+
     def former(self, origin: str) -> Former | None:
         return self.origins.get(origin)
 

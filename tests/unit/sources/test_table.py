@@ -35,6 +35,9 @@ class Nothing:
     def has(self, batch_id: str) -> bool:
         return False
 
+    def has_size(self, size: int) -> bool:
+        return False
+
     def former(self, origin: str) -> Former | None:
         return None
 

@@ -33,6 +33,9 @@ class Memory:
     def has(self, batch_id: str) -> bool:
         return batch_id in self.batches
 
+    def has_size(self, size: int) -> bool:
+        return False
+
     def former(self, origin: str) -> Former | None:
         return self.origins.get(origin)
 
