@@ -1,13 +1,15 @@
-"""`python -m benchmarks.ingest`: files to validated lake rows, side by side with a bare DuckDB COPY of the same file to Parquet.
+"""`python -m benchmarks.ingest [SAMPLES]`: files to validated lake rows, side by side with a bare DuckDB COPY of the same file to Parquet.
 
 Ratios are speeds (Lakebed / COPY), medians of interleaved rounds in one process. Both sides are first shown to hold the same rows. The file
-has 3 million samples of 1,000 series over six days. OTLP and Prometheus are rows per second; Prometheus needs its Debian package."""
+has 12 million samples (or as many as asked for) of 1,000 series over six days: 0.9 GB of CSV. What a commit costs whatever its size shows
+in smaller ones. OTLP and Prometheus are rows per second; Prometheus needs its Debian package."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,20 +25,22 @@ from warehouse.lake import Slice, scratch
 from warehouse.lake.lake import Lake
 from warehouse.settings import Settings, parse
 
-ROWS = 3_000_000
+SAMPLES = 12_000_000
+SERIES, DAYS = 1000, 6
 ROUNDS = 5
 FORMATS = ("csv", "ndjson", "parquet")
 BARS = {"csv": 0.7, "ndjson": 0.7, "parquet": 0.5}
 READERS = {"csv": "read_csv('{}')", "ndjson": "read_ndjson('{}')", "parquet": "read_parquet('{}')"}
 
 
-def write_files(folder: Path) -> None:
+def write_files(folder: Path, samples: int) -> None:
     """The same rows in three formats."""
+    step = DAYS * 86_400_000 * SERIES // samples
     with duckdb.connect() as connection:
         connection.execute(
-            f"""CREATE TABLE t AS SELECT TIMESTAMP '2026-03-01' + to_milliseconds((i // 1000) * 172800) AS time, 'cpu_seconds' AS metric,
-                'host-' || (i % 1000) AS instance, 'service-' || (i % 12) AS service, hash(i) / 1.8446744073709552e19 AS value
-                FROM range({ROWS}) AS r(i)"""
+            f"""CREATE TABLE t AS SELECT TIMESTAMP '2026-03-01' + to_milliseconds((i // {SERIES}) * {step}) AS time, 'cpu_seconds' AS metric,
+                'host-' || (i % {SERIES}) AS instance, 'service-' || (i % 12) AS service, hash(i) / 1.8446744073709552e19 AS value
+                FROM range({samples}) AS r(i)"""
         )
         connection.execute(f"COPY t TO '{folder}/samples.csv' (HEADER)")
         connection.execute(f"COPY t TO '{folder}/samples.ndjson' (FORMAT json)")
@@ -80,15 +84,15 @@ def bare_copy(folder: Path, form: str) -> float:
         return time.perf_counter() - started
 
 
-def against_copy(folder: Path, form: str) -> float:
+def against_copy(folder: Path, form: str, samples: int) -> float:
     """Median over rounds of COPY seconds / Lakebed seconds, measured in turn."""
     config = settings(folder, f"samples.{form}")
     ratios = []
     for _ in range(ROUNDS):
         bare = bare_copy(folder, form)
         seconds, rows = lake_rows(config)
-        if rows != ROWS:
-            raise RuntimeError(f"{form}: the lake holds {rows} rows instead of {ROWS}")
+        if rows != samples:
+            raise RuntimeError(f"{form}: the lake holds {rows} rows instead of {samples}")
         ratios.append(bare / seconds)
     print(f"{form:24}{statistics.median(ratios):10.2f}  bar {BARS[form]}   rounds {', '.join(f'{r:.2f}' for r in ratios)}")
     return statistics.median(ratios)
@@ -156,11 +160,12 @@ def prometheus_rate(folder: Path) -> float | None:
 
 def main() -> None:
     """Measure and print."""
-    print(f"duckdb {duckdb.__version__}, {ROWS:,} samples, {ROUNDS} rounds in turn; ratio of speeds to a bare COPY")
+    samples = int(sys.argv[1]) if len(sys.argv) > 1 else SAMPLES
+    print(f"duckdb {duckdb.__version__}, {samples:,} samples, {ROUNDS} rounds in turn; ratio of speeds to a bare COPY")
     with tempfile.TemporaryDirectory(prefix="lakebed-bench-") as name, Peak() as peak:
         folder = Path(name)
-        write_files(folder)
-        result: dict[str, float | None] = {f"{form}_vs_duckdb_copy": round(against_copy(folder, form), 3) for form in FORMATS}
+        write_files(folder, samples)
+        result: dict[str, float | None] = {f"{form}_vs_duckdb_copy": round(against_copy(folder, form, samples), 3) for form in FORMATS}
         result["otlp_json_points_per_s"] = round(otlp_rate(folder, write_json, "points.jsonl"))
         result["otlp_protobuf_points_per_s"] = round(otlp_rate(folder, write_protobuf, "points.binpb"))
         rate = prometheus_rate(folder)
