@@ -38,7 +38,8 @@ def write_files(folder: Path, samples: int) -> None:
     step = DAYS * 86_400_000 * SERIES // samples
     with duckdb.connect() as connection:
         connection.execute(
-            f"""CREATE TABLE t AS SELECT TIMESTAMP '2026-03-01' + to_milliseconds((i // {SERIES}) * {step}) AS time, 'cpu_seconds' AS metric,
+            f"""CREATE TABLE t AS SELECT
+                TIMESTAMP '2026-03-01' + to_milliseconds((i // {SERIES}) * {step}) AS time, 'cpu_seconds' AS metric,
                 'host-' || (i % {SERIES}) AS instance, 'service-' || (i % 12) AS service, hash(i) / 1.8446744073709552e19 AS value
                 FROM range({samples}) AS r(i)"""
         )
