@@ -29,6 +29,7 @@ from warehouse.lake.query_log import load_spool
 if TYPE_CHECKING:
     from warehouse.lake.lake import Lake
 
+INTERRUPTS = frozenset({"KeyboardInterrupt", "DagsterExecutionInterruptedError"})
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 Progress = Callable[[str], None]
@@ -163,7 +164,9 @@ def _execute(
     progress: Progress,
     work: Work | None = None,
 ) -> ExecuteInProcessResult:
-    """Run one job, or the part of it that has work, over a range in this process; a failure is noted and does not raise."""
+    """Run one job, or the part of it that has work, over a range in this process; a failure is noted and does not raise.
+
+    Raises KeyboardInterrupt when it was interrupted, which Dagster takes for a failure like any other, and tries the step again."""
     progress(job)
     started = time.monotonic()
     result = _in_process(build_defs(config, resource_overrides={"platform": platform}, work=work), instance, job, days)
@@ -174,6 +177,8 @@ def _execute(
     outcome.errors += errors
     status = "success" if result.success else "failure"
     record_run(platform.lake, result.run_id, job, status, partitions=str(days or ""), error="; ".join(errors) or None, duration_s=seconds)
+    if any(not _error_names(event).isdisjoint(INTERRUPTS) for event in result.all_events):
+        raise KeyboardInterrupt
     return result
 
 
@@ -188,8 +193,17 @@ def _in_process(definitions: Definitions, instance: DagsterInstance, job: str, d
 
 def _is_blocked_check(event: object) -> bool:
     """Whether a step only stopped because a blocking check failed: that is a verdict on data, and stands in the days' states."""
+    return "DagsterAssetCheckFailedError" in _error_names(event)
+
+
+def _error_names(event: object) -> set[str]:
+    """The classes of the error that an event carries, and of its causes."""
+    names: set[str] = set()
     error = getattr(getattr(event, "event_specific_data", None), "error", None)
-    return getattr(error, "cls_name", "") == "DagsterAssetCheckFailedError"
+    while error is not None:
+        names.add(getattr(error, "cls_name", None) or "")
+        error = getattr(error, "cause", None)
+    return names
 
 
 def _message(event: object) -> str:
