@@ -138,20 +138,28 @@ def _needs(lake: Lake, force_within: Slice | None = None) -> Needs:
 
 
 def _derive(instance: DagsterInstance, config: Path, platform: Platform, request: Request, outcome: Outcome, progress: Progress) -> None:
-    needs = _needs(platform.lake, request.window if request.force else None)
+    forced = request.window if request.force else None
+    worked = _work(instance, config, platform, _needs(platform.lake, forced), outcome, progress)
+    if _blocked(platform.lake, outcome):  # steps that waited for a day that is blocked now may do without it
+        _work(instance, config, platform, _needs(platform.lake), outcome, progress)
+    if worked or request.force or request.scenario:
+        _execute(instance, config, platform, "analyse", None, outcome, progress)
+    if request.publish and (worked or not Path(platform.settings.resolve(platform.settings.publish.path)).exists()):
+        _execute(instance, config, platform, "publish", None, outcome, progress)
+
+
+def _work(instance: DagsterInstance, config: Path, platform: Platform, needs: Needs, outcome: Outcome, progress: Progress) -> bool:
+    """Plan what is needed and do it; whether there was anything to do."""
     if needs.days:
         _remember_first_day(platform, min(needs.days))
+    outcome.days += len(needs.days)
     planned = plan(needs)
-    outcome.days = len(needs.days)
     for number, work in enumerate(planned, 1):
         progress(f"{work} ({number} of {len(planned)})")
         if work.days:
             outcome.ranges.append(work.days)
         _execute(instance, config, platform, "derive", work.days, outcome, progress, work)
-    if planned or request.force or request.scenario:
-        _execute(instance, config, platform, "analyse", None, outcome, progress)
-    if request.publish and (planned or not Path(platform.settings.resolve(platform.settings.publish.path)).exists()):
-        _execute(instance, config, platform, "publish", None, outcome, progress)
+    return bool(planned)
 
 
 def _execute(
@@ -240,10 +248,15 @@ def _summarise(lake: Lake, outcome: Outcome, platform: Platform) -> None:
         [outcome.runs],
     ).fetchall()
     outcome.unreadable = {str(name).removeprefix("source:"): str(details) for name, details in failed}
-    blocked = lake.connection.execute(
+    outcome.blocked = _blocked(lake, outcome)
+
+
+def _blocked(lake: Lake, outcome: Outcome) -> list[tuple[str, date]]:
+    """Days that the runs so far have blocked."""
+    found = lake.connection.execute(
         "SELECT table_name, day FROM meta.day_state WHERE state = 'blocked' AND list_contains(?, run_id) ORDER BY ALL", [outcome.runs]
     ).fetchall()
-    outcome.blocked = [(str(table), day) for table, day in blocked]
+    return [(str(table), day) for table, day in found]
 
 
 def _refuse_unknown(platform: Platform, request: Request) -> None:

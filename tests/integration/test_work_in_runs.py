@@ -38,6 +38,14 @@ path = "logs/*.csv"
 columns = { time = "at", body = "id", service = "svc" }
 """
 
+SPANS = """
+[sources.traces]
+kind = "table"
+table = "raw.spans"
+path = "spans/*.csv"
+columns = { trace_id = "trace", span_id = "span", service = "svc", time = "at", end_time = "until", name = "'call'" }
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
@@ -116,3 +124,31 @@ def test_an_interrupt_stops_the_run_and_the_next_one_goes_on(step: str, folder: 
     assert not any("(2 of 2)" in message or message == "analyse" for message in said)
     another_run(folder)
     assert states(folder, "mart.service_health_daily") == dict.fromkeys(SPARSE[:2], "passed")
+
+
+def test_what_waited_for_a_day_that_is_blocked_now_is_built_without_it_in_the_same_run(folder: Path) -> None:
+    """A damaged file blocks the only day of spans: health of that day comes from logs alone, and the next run finds nothing to do."""
+    config = folder / "lakebed.toml"
+    config.write_text(CONFIG + SPANS)
+    put(folder / "logs" / "a.csv", [FIRST])
+    (folder / "spans").mkdir()
+    spans = folder / "spans" / "a.csv"
+    spans.write_text(
+        "trace,span,svc,at,until\n" + f"t,s,shop,{FIRST} 12:00:00,{FIRST} 12:00:01\n" + f"t,u,shop,{FIRST} 12:00:00,2000-01-01\n"
+    )
+    os.utime(spans, (spans.stat().st_mtime - 3600,) * 2)
+    close_lakes()
+    outcome = run(config, Request())
+    assert (outcome.errors, outcome.blocked) == ([], [("raw.spans", FIRST)])
+    assert states(folder, "mart.service_health_daily") == {FIRST: "passed"}
+    assert another_run(folder)[1] == []
+
+
+def test_changes_make_no_stretch_of_data_to_look_back_from(folder: Path) -> None:
+    """A repository with commits every few weeks for a year does not hide the end of the data, nor is it one itself."""
+    put(folder / "changes" / "a.csv", [FIRST + timedelta(days=20 * i) for i in range(18)])
+    put(folder / "logs" / "a.csv", [FIRST, FIRST + timedelta(days=1)])
+    another_run(folder)
+    close_lakes()
+    with open_lake(folder) as lake:
+        assert set(lake.states("mart.anomalies")) == {FIRST + timedelta(days=1)}
