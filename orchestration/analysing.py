@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from orchestration.history import History, epoch_ends
-from transforms.model import load_frames
+from transforms.model import load_frames, load_models
 from warehouse.contracts import CONTRACTS
 from warehouse.lake import Slice
 from warehouse.lake.pending import pending_days
@@ -64,8 +64,11 @@ def analyse(
 
 
 def _days_to_analyse(lake: Lake, analysis: Analysis, today: date) -> Iterable[date]:
-    """The last days of stretches of data; raw days that are not derived yet belong to their stretch."""
-    tables = (*inputs_of(analysis), *(name for name, c in CONTRACTS.items() if c.schema == "raw"))
+    """The last days of stretches of data; raw days that are not derived yet belong to their stretch. What no model reads (changes) only
+    explains what others show: a repository that is older and younger than the data makes no stretch of its own, and joins none."""
+    derived_from = {table for model in load_models().values() for table in model.inputs}
+    raw = {name for name, contract in CONTRACTS.items() if contract.schema == "raw"}
+    tables = (set(inputs_of(analysis)) - raw) | (raw & derived_from)
     days = {d for table in tables if not table.startswith("meta.") for d in lake.states(table)}
     return epoch_ends(days, before=today)
 

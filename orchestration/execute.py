@@ -29,6 +29,7 @@ from warehouse.lake.query_log import load_spool
 if TYPE_CHECKING:
     from warehouse.lake.lake import Lake
 
+INTERRUPTS = frozenset({"KeyboardInterrupt", "DagsterExecutionInterruptedError"})
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 Progress = Callable[[str], None]
@@ -137,20 +138,28 @@ def _needs(lake: Lake, force_within: Slice | None = None) -> Needs:
 
 
 def _derive(instance: DagsterInstance, config: Path, platform: Platform, request: Request, outcome: Outcome, progress: Progress) -> None:
-    needs = _needs(platform.lake, request.window if request.force else None)
+    forced = request.window if request.force else None
+    worked = _work(instance, config, platform, _needs(platform.lake, forced), outcome, progress)
+    if _blocked(platform.lake, outcome):  # steps that waited for a day that is blocked now may do without it
+        _work(instance, config, platform, _needs(platform.lake), outcome, progress)
+    if worked or request.force or request.scenario:
+        _execute(instance, config, platform, "analyse", None, outcome, progress)
+    if request.publish and (worked or not Path(platform.settings.resolve(platform.settings.publish.path)).exists()):
+        _execute(instance, config, platform, "publish", None, outcome, progress)
+
+
+def _work(instance: DagsterInstance, config: Path, platform: Platform, needs: Needs, outcome: Outcome, progress: Progress) -> bool:
+    """Plan what is needed and do it; whether there was anything to do."""
     if needs.days:
         _remember_first_day(platform, min(needs.days))
+    outcome.days += len(needs.days)
     planned = plan(needs)
-    outcome.days = len(needs.days)
     for number, work in enumerate(planned, 1):
         progress(f"{work} ({number} of {len(planned)})")
         if work.days:
             outcome.ranges.append(work.days)
         _execute(instance, config, platform, "derive", work.days, outcome, progress, work)
-    if planned or request.force or request.scenario:
-        _execute(instance, config, platform, "analyse", None, outcome, progress)
-    if request.publish and (planned or not Path(platform.settings.resolve(platform.settings.publish.path)).exists()):
-        _execute(instance, config, platform, "publish", None, outcome, progress)
+    return bool(planned)
 
 
 def _execute(
@@ -163,7 +172,9 @@ def _execute(
     progress: Progress,
     work: Work | None = None,
 ) -> ExecuteInProcessResult:
-    """Run one job, or the part of it that has work, over a range in this process; a failure is noted and does not raise."""
+    """Run one job, or the part of it that has work, over a range in this process; a failure is noted and does not raise.
+
+    Raises KeyboardInterrupt when it was interrupted, which Dagster takes for a failure like any other, and tries the step again."""
     progress(job)
     started = time.monotonic()
     result = _in_process(build_defs(config, resource_overrides={"platform": platform}, work=work), instance, job, days)
@@ -174,6 +185,8 @@ def _execute(
     outcome.errors += errors
     status = "success" if result.success else "failure"
     record_run(platform.lake, result.run_id, job, status, partitions=str(days or ""), error="; ".join(errors) or None, duration_s=seconds)
+    if any(not _error_names(event).isdisjoint(INTERRUPTS) for event in result.all_events):
+        raise KeyboardInterrupt
     return result
 
 
@@ -188,8 +201,17 @@ def _in_process(definitions: Definitions, instance: DagsterInstance, job: str, d
 
 def _is_blocked_check(event: object) -> bool:
     """Whether a step only stopped because a blocking check failed: that is a verdict on data, and stands in the days' states."""
+    return "DagsterAssetCheckFailedError" in _error_names(event)
+
+
+def _error_names(event: object) -> set[str]:
+    """The classes of the error that an event carries, and of its causes."""
+    names: set[str] = set()
     error = getattr(getattr(event, "event_specific_data", None), "error", None)
-    return getattr(error, "cls_name", "") == "DagsterAssetCheckFailedError"
+    while error is not None:
+        names.add(getattr(error, "cls_name", None) or "")
+        error = getattr(error, "cause", None)
+    return names
 
 
 def _message(event: object) -> str:
@@ -226,10 +248,15 @@ def _summarise(lake: Lake, outcome: Outcome, platform: Platform) -> None:
         [outcome.runs],
     ).fetchall()
     outcome.unreadable = {str(name).removeprefix("source:"): str(details) for name, details in failed}
-    blocked = lake.connection.execute(
+    outcome.blocked = _blocked(lake, outcome)
+
+
+def _blocked(lake: Lake, outcome: Outcome) -> list[tuple[str, date]]:
+    """Days that the runs so far have blocked."""
+    found = lake.connection.execute(
         "SELECT table_name, day FROM meta.day_state WHERE state = 'blocked' AND list_contains(?, run_id) ORDER BY ALL", [outcome.runs]
     ).fetchall()
-    outcome.blocked = [(str(table), day) for table, day in blocked]
+    return [(str(table), day) for table, day in found]
 
 
 def _refuse_unknown(platform: Platform, request: Request) -> None:

@@ -22,12 +22,12 @@ def schedules() -> list[ScheduleDefinition]:
     def daily_at_0115(context: ScheduleEvaluationContext, platform: Platform) -> Iterator[RunRequest | SkipReason]:
         """Yesterday, and every earlier day that late data re-opened."""
         from orchestration.execute import dirty_days
-        from orchestration.planning import ranges_of
+        from orchestration.planning import RANGE_DAYS, ranges_of
 
         yesterday = today() - timedelta(days=1)
         yield RunRequest(partition_key=yesterday.isoformat(), run_key=f"daily {yesterday}")
         late = {d for d in dirty_days(platform.lake) if d < yesterday}
-        for days in ranges_of(late):
+        for days in ranges_of(late, gap=RANGE_DAYS):
             last = days.end - timedelta(days=1)
             yield RunRequest(
                 job_name="derive", run_key=f"late {yesterday} {days}", tags={START: days.start.isoformat(), END: last.isoformat()}

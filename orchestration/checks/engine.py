@@ -51,6 +51,16 @@ class Validator:
             return [self._run(contract, [e], days)[0] for e in expectations]
         return outcomes
 
+    def blame(self, contract: Contract, expectation: Expectation, days: Sequence[date]) -> dict[date, int]:
+        """How many rows of which days violate an expectation, in one query; empty where its rows do not say their day."""
+        if expectation.kind != "no_rows":
+            return {}
+        rows = bind_days(str(expectation.sql), days).replace("{batch}", f"({_slice_query(contract, days)})")
+        try:
+            return dict(self._cursor.execute(f"SELECT day, count(*) FROM ({rows}) AS violations GROUP BY day").fetchall())
+        except duckdb.Error:
+            return {}
+
     def _run(self, contract: Contract, expectations: Sequence[Expectation], days: Sequence[date]) -> list[Outcome]:
         import great_expectations as gx
 

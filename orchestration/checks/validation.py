@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Protocol
 
@@ -23,6 +23,10 @@ class Validates(Protocol):
 
     def validate(self, contract: Contract, expectations: Sequence[Expectation], days: Sequence[date]) -> list[Outcome]:
         """Outcomes in the order of the expectations."""
+        ...
+
+    def blame(self, contract: Contract, expectation: Expectation, days: Sequence[date]) -> dict[date, int]:
+        """How many rows of which days violate an expectation; empty when that cannot be told at once."""
         ...
 
 
@@ -62,7 +66,7 @@ def validate_days(lake: Lake, validator: Validates, contract: Contract, days: Se
     """Validate days that have data, record every result per day, and set each day passed or blocked (waved days stay waved).
 
     These days and none between them, however far apart they lie; about ROWS_AT_ONCE rows at a time, whose verdict stands whatever becomes
-    of the rest. Rows are validated as a whole; only where something fails are their days halved until those to blame are known. A day that
+    of the rest. Rows are validated as a whole; only where something fails are the days to blame looked for. A day that
     is written again meanwhile stays unchecked."""
     states = lake.states(contract.full_name, days)
     verdict = Verdict(contract.full_name)
@@ -104,7 +108,22 @@ def _parts(rows: Mapping[date, int]) -> Iterator[list[date]]:
 def _failed_days(
     validator: Validates, contract: Contract, failed: Sequence[tuple[Expectation, Outcome]], days: Sequence[date]
 ) -> dict[str, dict[date, Outcome]]:
-    """Which of the days break what they break as a whole. Where neither half of them does, all of them are to blame."""
+    """Which of the days break what they break as a whole: those of the rows at fault, where the rows say it."""
+    if len(days) == 1:
+        return {e.name: {days[0]: o} for e, o in failed}
+    found: dict[str, dict[date, Outcome]] = {}
+    untold: list[tuple[Expectation, Outcome]] = []
+    for expectation, outcome in failed:
+        rows = validator.blame(contract, expectation, days)
+        found[expectation.name] = {day: replace(outcome, unexpected_count=n, result={"observed_value": n}) for day, n in rows.items()}
+        untold += [] if rows else [(expectation, outcome)]
+    return found | _halved(validator, contract, untold, days)
+
+
+def _halved(
+    validator: Validates, contract: Contract, failed: Sequence[tuple[Expectation, Outcome]], days: Sequence[date]
+) -> dict[str, dict[date, Outcome]]:
+    """Days to blame by asking for ever fewer of them. Where neither half of them fails, all of them are to blame."""
     if len(days) == 1 or not failed:
         return {e.name: {days[0]: o} for e, o in failed}
     found: dict[str, dict[date, Outcome]] = {e.name: {} for e, _ in failed}
@@ -112,7 +131,7 @@ def _failed_days(
     for half in (days[:middle], days[middle:]):
         outcomes = validator.validate(contract, [e for e, _ in failed], half)
         still = [(e, o) for (e, _), o in zip(failed, outcomes, strict=True) if not o.success]
-        for name, by_day in _failed_days(validator, contract, still, half).items():
+        for name, by_day in _halved(validator, contract, still, half).items():
             found[name] |= by_day
     return {e.name: found[e.name] or dict.fromkeys(days, o) for e, o in failed}
 

@@ -299,6 +299,25 @@ def test_days_between_those_that_are_asked_for_are_not_read(lake: Lake, validato
     assert [lake.states(table.full_name)[d].state for d in days] == ["passed", "blocked", "passed"]
 
 
+class Untold:
+    """A validator whose rows do not say their day."""
+
+    def blame(self, _contract: Contract, _expectation: Expectation, _days: Sequence[date]) -> dict[date, int]:
+        return {}
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda t: t.full_name)
+def test_rows_at_fault_name_their_day_as_asking_day_by_day_does(lake: Lake, validator: Validator, table: Contract) -> None:
+    if not table.has_day:
+        return
+    days = [GOOD, LACKING, BREAKING, EMPTY]
+    for expectation in suite_of(table).expectations:
+        told = validator.blame(table, expectation, days)
+        if told:
+            alone = {day: validator.validate(table, [expectation], [day])[0] for day in days}
+            assert told == {day: o.unexpected_count for day, o in alone.items() if not o.success}, expectation.name
+
+
 def test_many_rows_are_checked_in_parts_and_every_part_keeps_its_verdict(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     table = CONTRACTS["raw.changes"]
     days = [date(2026, 9, 1) + timedelta(days=3 * i) for i in range(5)]
@@ -307,7 +326,7 @@ def test_many_rows_are_checked_in_parts_and_every_part_keeps_its_verdict(lake: L
     monkeypatch.setattr("orchestration.checks.validation.ROWS_AT_ONCE", 3)
     asked: list[list[date]] = []
 
-    class Scripted:
+    class Scripted(Untold):
         def validate(self, contract: Contract, expectations: Any, asked_for: Sequence[date]) -> list[Outcome]:
             asked.append(list(asked_for))
             return [Outcome(e.name, e.severity, e.name != "kind_known" or days[3] not in asked_for, 1, {}) for e in expectations]
@@ -334,7 +353,7 @@ def test_a_day_that_is_written_while_it_is_checked_stays_unchecked(lake: Lake) -
         insert(lake, table, day, [row(table, day.day, day)])
         state(lake, table, day, 1)
 
-    class Slow:
+    class Slow(Untold):
         def validate(self, contract: Contract, expectations: Any, _days: Sequence[date]) -> list[Outcome]:
             state(lake, contract, days[0], 2, version=2)
             return [Outcome(e.name, e.severity, True, None, {}) for e in expectations]

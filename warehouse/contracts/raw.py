@@ -246,7 +246,7 @@ SPANS = Contract(
             "no_rows",
             "warn",
             "every span is a root or its parent is in the same trace",
-            sql="""SELECT b.source, b.trace_id, b.span_id, b.parent_span_id FROM {batch} AS b
+            sql="""SELECT b.day, b.source, b.trace_id, b.span_id, b.parent_span_id FROM {batch} AS b
                    ANTI JOIN (SELECT source, trace_id, span_id AS parent_span_id FROM raw.spans
                               WHERE day IN {days_around}) AS p
                    USING (source, trace_id, parent_span_id)
