@@ -46,6 +46,8 @@ def scratch(settings: LakeSettings | None = None, *, file: Path | None = None) -
         config["temp_directory"] = settings.temp_directory
     connection = duckdb.connect(str(file) if file else ":memory:", config=config)  # type: ignore[arg-type]
     connection.execute("SET TimeZone = 'UTC'")
+    # where DuckDB takes Python for interactive (`python -c`) it would draw one on stdout, into the output of --json
+    connection.execute("SET enable_progress_bar = false")
     connection.execute(SERIES_ID_MACRO)
     if settings.path.startswith("s3://") or settings.s3_endpoint:
         _use_s3(connection, settings)
