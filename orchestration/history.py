@@ -74,4 +74,5 @@ def without_days(sql: str, table: str, days: Iterable[date]) -> str:
 def epoch_ends(days: Iterable[date], *, before: date, gap_days: int = EPOCH_GAP_DAYS) -> list[date]:
     """Days that an analysis looks back from: the last closed day of the data, and of every earlier stretch that a gap ends."""
     ordered = sorted(d for d in days if d < before and d != NO_DAY)
-    return [d for d, following in zip(ordered, [*ordered[1:], date.max], strict=True) if (following - d).days > gap_days]
+    following = [*ordered[1:], date.max][: len(ordered)]
+    return [d for d, then in zip(ordered, following, strict=True) if (then - d).days > gap_days]
