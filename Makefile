@@ -29,7 +29,7 @@ test: venv  ## Unit, SQL, integration, browser and convention tests
 faults: venv  ## Kill processes at every step and count what is lost
 	$(BIN)/python -m pytest tests/faults -m faults --timeout 1800
 
-truth: venv  ## The whole platform over a simulated company at a small scale: is what is hidden found? SEEDS=0,1,2,3
+truth: venv  ## The whole platform over a simulated company of half the size: is what is hidden found? SEEDS=0,1,2,3
 	LAKEBED_TRUTH_SEEDS=$(or $(SEEDS),1) $(BIN)/python -m pytest tests/integration/test_truth.py -m truth
 
 lint: venv  ## ruff, mypy, sqlfluff, import-linter
