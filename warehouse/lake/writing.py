@@ -15,6 +15,8 @@ from warehouse.errors import LakeError
 from warehouse.lake.connection import identifier, literal
 
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
+# DuckDB compares values when it makes a dictionary, so that -0.0 becomes 0.0 and one NaN another: measurements are written without one.
+PLAIN = "DICTIONARY_SIZE_LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def copy_by_day(
     if not contract.has_day:
         return copy_flat(connection, select, folder, parameters)
     _make_folder(folder)
-    options = f"{PARQUET}, PARTITION_BY (day), APPEND, FILENAME_PATTERN 'part_{{uuid}}', RETURN_STATS"
+    options = f"{_options(contract)}, PARTITION_BY (day), APPEND, FILENAME_PATTERN 'part_{{uuid}}', RETURN_STATS"
     result = connection.execute(f"COPY ({select}) TO {literal(folder)} ({options})", dict(parameters or {})).fetchall()
     files = []
     for path, count, size, _footer, statistics, keys in result:
@@ -63,7 +65,7 @@ def copy_each_day(
         within = f"{time} >= TIMESTAMP '{day}' AND {time} < TIMESTAMP '{day + timedelta(days=1)}'"
         query = f"SELECT {columns} FROM ({select}) WHERE {within}"
         _make_folder(path)
-        for name, count, size, _footer, statistics, _keys in _copy(connection, query, path, None):
+        for name, count, size, _footer, statistics, _keys in _copy(connection, query, path, _options(contract)):
             _prove_day(contract, name, day, statistics)
             files.append(StagedFile(name, count, size, day))
     return files
@@ -74,7 +76,7 @@ def copy_flat(
 ) -> list[StagedFile]:
     """Write a SELECT as one file that belongs to no day."""
     _make_folder(folder)
-    return [StagedFile(name, count, size, None) for name, count, size, *_ in _copy(connection, select, folder, parameters)]
+    return [StagedFile(name, count, size, None) for name, count, size, *_ in _copy(connection, select, folder, PARQUET, parameters)]
 
 
 def discard(files: Sequence[StagedFile]) -> None:
@@ -91,11 +93,17 @@ def read_files(files: Sequence[StagedFile], *, hive: bool) -> str:
     return f"read_parquet([{paths}], {option})"
 
 
+def _options(contract: Contract) -> str:
+    """Texts need their dictionary, measurements must not have one."""
+    texts = [c for c in contract.columns if c.type == "VARCHAR" and c.name not in ("source", "batch_id")]
+    return PARQUET if texts else f"{PARQUET}, {PLAIN}"
+
+
 def _copy(
-    connection: duckdb.DuckDBPyConnection, select: str, folder: str, parameters: Mapping[str, object] | None
+    connection: duckdb.DuckDBPyConnection, select: str, folder: str, options: str, parameters: Mapping[str, object] | None = None
 ) -> list[tuple[str, int, int, int, Mapping[str, Mapping[str, str]], Mapping[str, str] | None]]:
     path = f"{folder.rstrip('/')}/part_{uuid4()}.parquet"
-    return connection.execute(f"COPY ({select}) TO {literal(path)} ({PARQUET}, RETURN_STATS)", dict(parameters or {})).fetchall()
+    return connection.execute(f"COPY ({select}) TO {literal(path)} ({options}, RETURN_STATS)", dict(parameters or {})).fetchall()
 
 
 def _make_folder(folder: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+import math
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,13 @@ def test_a_batch_belongs_to_the_origin_that_brought_it_last(lake: Lake) -> None:
     assert former is not None
     assert moved is not None
     assert (former.batch_ids, moved.batch_ids) == (("b2", "b3"), ("b1",))
+
+
+def test_both_zeros_land_as_they_came(lake: Lake) -> None:
+    values = [-0.0 if second % 3 else 0.0 for second in range(1000)]
+    lake.land(points_unit("b1", [(1, at("2026-03-01") + timedelta(seconds=i), v) for i, v in enumerate(values)]))
+    rows = lake.connection.execute("SELECT value FROM raw.metric_points ORDER BY time").fetchall()  # sorting by the value loses the sign
+    assert [math.copysign(1, v) for (v,) in rows] == [math.copysign(1, v) for v in values]
 
 
 def test_a_slice_is_half_open() -> None:
