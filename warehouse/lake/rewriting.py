@@ -20,7 +20,7 @@ from warehouse.lake.partitions import SETTLED, Partition, nothing, partition, pa
 from warehouse.lake.state import NO_DAY, append_states
 
 SETTLED_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 524288"
-WITHOUT_DICTIONARIES = f"{SETTLED_PARQUET}, DICTIONARY_SIZE_LIMIT 1"
+WITHOUT_DICTIONARIES = f"{SETTLED_PARQUET}, DICTIONARY_SIZE_LIMIT 0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from warehouse.lake.connection import identifier, literal
 
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
 # DuckDB compares values when it makes a dictionary, so that -0.0 becomes 0.0 and one NaN another: measurements are written without one.
-PLAIN = "DICTIONARY_SIZE_LIMIT 1"
+PLAIN = "DICTIONARY_SIZE_LIMIT 0"
 
 
 @dataclass(frozen=True, slots=True)
