@@ -135,7 +135,9 @@ def _sudden_costs(history: History) -> pl.DataFrame:
         pl.col("expected").alias("recommended"),
         pl.col("billing_currency").alias("unit"),
         pl.col("score").alias("confidence"),
-        pl.format("{} cost {} where {} was expected", "day", pl.col("cost").round(2), pl.col("expected").round(2)).alias("evidence"),
+        pl.format(
+            "{} cost {} {} where {} was expected", "day", pl.col("billing_currency"), pl.col("cost").round(2), pl.col("expected").round(2)
+        ).alias("evidence"),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Final
 DASH: Final = "–"
 NBSP: Final = "\u00a0"
 _MINUS: Final = "−"
+_DECIMAL: Final = ("", "k", "M", "G", "T")
 _BINARY: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _LONGEST: Final = 80
 _CURRENCY: Final = re.compile("[A-Z]{3}")
@@ -69,11 +70,11 @@ def percent(value: float | None, *, signed: bool = False) -> str:
 
 
 def quantity(value: float | None, unit: str | None) -> str:
-    """A value with its UCUM unit in words: bytes in binary multiples, seconds as a duration, a ratio as it is."""
+    """A value with its UCUM unit in words: bytes in binary multiples, hertz in decimal ones, seconds as a duration, a ratio as it is."""
     if value is None or not math.isfinite(value):
         return DASH
-    if unit == "By":
-        divisor, name = binary_scale(value)
+    if unit in ("By", "Hz"):
+        divisor, name = scale(value, unit)
         return f"{number(value / divisor)}{NBSP}{name}"
     if unit == "s":
         return duration(value)
@@ -83,10 +84,15 @@ def quantity(value: float | None, unit: str | None) -> str:
     return f"{number(value)}{NBSP}{shown}" if shown else number(value)
 
 
-def binary_scale(value: float) -> tuple[float, str]:
-    """Divisor and name of the binary multiple of a byte that suits the value."""
-    steps = min(len(_BINARY) - 1, int(math.log2(abs(value)) // 10)) if abs(value) >= 1 else 0
-    return float(1024**steps), _BINARY[steps]
+def scale(value: float, unit: str | None) -> tuple[float, str]:
+    """Divisor and name of the multiple of a unit that suits the value; only bytes and hertz have multiples."""
+    if unit == "By":
+        steps = min(len(_BINARY) - 1, int(math.log2(abs(value)) // 10)) if abs(value) >= 1 else 0
+        return float(1024**steps), _BINARY[steps]
+    if unit == "Hz":
+        steps = min(len(_DECIMAL) - 1, int(math.log10(abs(value)) // 3)) if abs(value) >= 1 else 0
+        return float(1000**steps), f"{_DECIMAL[steps]}Hz"
+    return 1.0, unit_name(unit)
 
 
 def unit_name(unit: str | None, *, many: bool = False) -> str:

@@ -12,7 +12,7 @@ from reports.executive.answer import Answer, newest, nothing, queries
 from reports.page import Chart, Finding, Headline, Section, Table
 from reports.reading import read
 from reports.tables import figure, table, text
-from reports.wording import DASH, binary_scale, count, day, label, number, percent, quantity, unit_name
+from reports.wording import DASH, count, day, label, number, percent, quantity, scale
 
 if TYPE_CHECKING:
     import duckdb
@@ -77,7 +77,7 @@ def _finding(row: dict[str, Any], as_of: date | None) -> Finding:
 
 def _days_left(when: datetime, as_of: date | None) -> str:
     """How many days from the report's day."""
-    return "" if as_of is None else f"; in {(when.date() - as_of).days} days"
+    return "" if as_of is None else f"; in {count((when.date() - as_of).days, 'day')}"
 
 
 def _headline(at_risk: pl.DataFrame, as_of: date | None) -> Headline:
@@ -88,7 +88,7 @@ def _headline(at_risk: pl.DataFrame, as_of: date | None) -> Headline:
     first = dated.row(0, named=True)
     value = day(first["exhaustion_p50"])
     if as_of is not None:
-        value = f"in {(first['exhaustion_p50'].date() - as_of).days} days"
+        value = f"in {count((first['exhaustion_p50'].date() - as_of).days, 'day')}"
     return Headline("Next to run out", value, label(first["resource_id"], longest=40), "bad")
 
 
@@ -103,7 +103,7 @@ def _charts(at_risk: pl.DataFrame, known: pl.DataFrame, forecast: pl.DataFrame, 
         ahead = forecast.filter(pl.col("resource_id") == row["resource_id"]).drop("resource_id")
         if ahead.is_empty():
             continue
-        divisor, unit = binary_scale(row["limit"]) if row["unit"] == "By" else (1.0, unit_name(row["unit"]))
+        divisor, unit = scale(row["limit"], row["unit"])
         ahead = ahead.with_columns(pl.exclude("date") / divisor)
         past = history.filter(pl.col("resource_id") == row["resource_id"]) if history.columns else history
         past = past.select("date", used=pl.col("used_max") / divisor) if past.height else _no_history()

@@ -34,7 +34,7 @@ _MEASURES: Final = {
     "used_mean": "mean use",
     "used_max": "peak use",
 }
-_GOOD_WHEN_MORE: Final = ("request_count", "requests")
+_BAD_WHEN_MORE: Final = frozenset(_MEASURES) - {"request_count", "log_count"}
 
 
 def changes(connection: duckdb.DuckDBPyConnection) -> Answer:
@@ -88,8 +88,8 @@ def _measure(row: Mapping[str, Any]) -> str:
 
 
 def _tone(measure: object, change: float | None) -> Tone:
-    """More is bad news but for demand."""
-    if change is None or str(measure) in _GOOD_WHEN_MORE:
+    """More latency, errors, cost or use is bad news; of demand and of measures that are not known, nobody can say."""
+    if change is None or str(measure) not in _BAD_WHEN_MORE:
         return "plain"
     return "warn" if change > 0 else "good"
 

@@ -78,6 +78,8 @@ def test_percent(value, signed, text):
         (500 * 2.0**30, "By", "500 GiB"),
         (-3 * 2.0**20, "By", "−3 MiB"),
         (12, "By", "12 B"),
+        (20.8e9, "Hz", "20.8 GHz"),
+        (0.2, "Hz", "0.2 Hz"),
         (40, "{connection}", "40 connections"),
         (1, "{core}", "1 core"),
         (5400, "s", "1 h 30 min"),

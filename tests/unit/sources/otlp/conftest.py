@@ -68,7 +68,7 @@ def read_file(connection: duckdb.DuckDBPyConnection) -> Reader:
             status.st_size,
             status.st_mtime_ns,
             compression=compression_of(path.name, head),
-            digest="content",
+            content="content",
             max_expanded_bytes=max_expanded_bytes,
         )
         found = Found()

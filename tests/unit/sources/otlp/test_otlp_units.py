@@ -142,7 +142,7 @@ from warehouse.lake.connection import scratch
 from warehouse.settings import LakeSettings
 path = Path(sys.argv[1])
 status = path.stat()
-file = InputFile(str(path), path.name, LakeSettings(), status.st_size, status.st_mtime_ns, digest="x")
+file = InputFile(str(path), path.name, LakeSettings(), status.st_size, status.st_mtime_ns, content="x")
 rows = 0
 for part in parts(file, scratch(), source="s", max_line_bytes=1 << 26):
     for batch in part.rows if hasattr(part.rows, "schema") else ():
