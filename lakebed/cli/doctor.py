@@ -136,7 +136,7 @@ def _written_to_store(place: str, settings: Settings) -> str | None:
 
 def space(settings: Settings) -> Iterator[Finding]:
     """Room on the disks of the lake, the archive, the published file and temporary files."""
-    places = (settings.lake.path, settings.archive.path, settings.publish.path, settings.lake.temp_directory or ".tmp")
+    places = (settings.lake.path, settings.archive.path, settings.publish.path, settings.lake.temp_directory or tempfile.gettempdir())
     seen: set[int] = set()
     for place in (settings.resolve(p) for p in places if "://" not in p):
         folder = next(p for p in (Path(place), *Path(place).parents) if p.is_dir())

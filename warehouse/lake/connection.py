@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
+import tempfile
+import time
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
+import psutil
 
 from warehouse.contracts.series import SERIES_ID_MACRO
 from warehouse.errors import LakeError
 from warehouse.settings import LakeSettings
+
+SPILL = "lakebed-spill-"
 
 
 def extension_file(name: str) -> Path:
@@ -33,17 +40,17 @@ def scratch(settings: LakeSettings | None = None, *, file: Path | None = None) -
     """A DuckDB connection that has nothing attached: for parsing, staging and tests. UTC, bounded memory, macro `series_id`.
 
     settings: memory limit, threads and S3 access; httpfs is loaded only for an `s3://` lake or when the settings name an endpoint.
+    A process works with two connections at a time, the lake's and one to parse with: each may use half of the memory limit.
     file: a database file instead of memory."""
     settings = settings or LakeSettings()
     config: dict[str, str | int] = {
-        "memory_limit": settings.memory_limit,
+        "memory_limit": _half(settings.memory_limit),
+        "temp_directory": _spill_folder(settings),
         "preserve_insertion_order": "false",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "threads": settings.threads or os.cpu_count() or 1,
     }
-    if settings.temp_directory:
-        config["temp_directory"] = settings.temp_directory
     connection = duckdb.connect(str(file) if file else ":memory:", config=config)  # type: ignore[arg-type]
     connection.execute("SET TimeZone = 'UTC'")
     # where DuckDB takes Python for interactive (`python -c`) it would draw one on stdout, into the output of --json
@@ -52,6 +59,32 @@ def scratch(settings: LakeSettings | None = None, *, file: Path | None = None) -
     if settings.path.startswith("s3://") or settings.s3_endpoint:
         _use_s3(connection, settings)
     return connection
+
+
+def sweep_spills(settings: LakeSettings, *, older_than_s: float) -> int:
+    """Remove what processes that died have spilled; returns how many folders went."""
+    swept = 0
+    for folder in _temp_base(settings).glob(f"{SPILL}*"):
+        pid = folder.name.removeprefix(SPILL).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)) and time.time() - folder.stat().st_mtime > older_than_s:
+            shutil.rmtree(folder, ignore_errors=True)
+            swept += 1
+    return swept
+
+
+def _spill_folder(settings: LakeSettings) -> str:
+    """A folder for this connection alone, which DuckDB makes when it needs it: instances that share one overwrite each other's pages, and
+    then count rows that are not theirs."""
+    return str(_temp_base(settings) / f"{SPILL}{os.getpid()}-{uuid4().hex}")
+
+
+def _temp_base(settings: LakeSettings) -> Path:
+    return Path(settings.temp_directory or tempfile.gettempdir())
+
+
+def _half(memory_limit: str) -> str:
+    unit = memory_limit.lstrip("0123456789.")
+    return f"{float(memory_limit.removesuffix(unit)) / 2}{unit}"
 
 
 def _use_s3(connection: duckdb.DuckDBPyConnection, settings: LakeSettings) -> None:

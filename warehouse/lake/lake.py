@@ -163,7 +163,8 @@ class Lake:
                 news = self.record_states(table, rows, run_id)
                 self.connection.execute("CALL lake.set_commit_message('lakebed', ?)", [f"states of {table}"])
                 self.connection.execute("COMMIT")
-                self.memory.committed(News(states={table: news}))
+                if news:  # without any there is no snapshot
+                    self.memory.committed(News(states={table: news}))
             except BaseException:
                 self.connection.execute("ROLLBACK")
                 raise

@@ -14,7 +14,7 @@ import duckdb
 from warehouse.contracts import CONTRACTS
 from warehouse.contracts.ddl import quarantine_name
 from warehouse.errors import LakeError
-from warehouse.lake.connection import literal
+from warehouse.lake.connection import literal, sweep_spills
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import partition
 from warehouse.lake.rewriting import SETTLED_PARQUET, Replacement, forget, replace_files
@@ -35,7 +35,8 @@ class Tidied:
 
 
 def tidy(lake: Lake) -> Tidied:
-    """Merge the small files of logs and quarantine; expire snapshots and remove unneeded files and orphans, all over 24 h old.
+    """Merge the small files of logs and quarantine; expire snapshots and remove unneeded files, orphans and what dead processes spilled,
+    all over 24 h old.
 
     Raises LakeError when the archive lies under the data path, where its files would look like orphans."""
     refuse_shared_folder(lake)
@@ -47,6 +48,7 @@ def tidy(lake: Lake) -> Tidied:
         tidied.expired_snapshots = _expire_snapshots(lake.connection)
         tidied.removed_files = _remove_unneeded(lake.connection)
         tidied.removed_orphans = _remove_orphans(lake.connection)
+    sweep_spills(lake.settings.lake, older_than_s=GRACE.total_seconds())
     return tidied
 
 

@@ -62,7 +62,9 @@ class Memory:
         return 1 + max((s.sequence for days in self.states().values() for s in days.values()), default=0)
 
     def committed(self, news: News) -> None:
-        """Add what this process has just committed, while it still holds the lock; where another commit came between, forget."""
+        """Add what this process has just committed, while it still holds the lock; where another commit came between, forget.
+
+        Only for commits that wrote something: one that did not makes no snapshot, and the next could be another process's."""
         now = self._snapshot()
         if now != self._at + 1:
             self._follow(now)

@@ -22,7 +22,7 @@ from warehouse.lake.memory import Batch, News
 from warehouse.lake.staging import EVER, Staged, Target, rewrite, stage, stage_rejects
 from warehouse.lake.state import NO_DAY, DayState, insert, utc_now
 from warehouse.lake.unit import Rows, Slice
-from warehouse.lake.writing import discard, read_files
+from warehouse.lake.writing import StagedFile, discard, read_files
 
 if TYPE_CHECKING:
     from warehouse.lake.lake import Lake
@@ -54,7 +54,7 @@ class _Write:
 
 @dataclass(slots=True)
 class Effect:
-    """Change of one table within the transaction: rows added and removed per day."""
+    """Change of one table within the transaction: rows added and removed per day, and the files that bring the rows."""
 
     added: dict[date, int] = field(default_factory=dict)
     removed: dict[date, int] = field(default_factory=dict)
@@ -63,6 +63,7 @@ class Effect:
     collapsed: int = 0
     quarantined: int = 0
     superseded: set[str] = field(default_factory=set)
+    files: list[StagedFile] = field(default_factory=list)
 
     @property
     def days(self) -> set[date]:
@@ -97,6 +98,7 @@ class Work:
         self.started_at = utc_now(lake.connection)
         self.writes: dict[str, _Write] = {}
         self.may_be_registered = False
+        self._rewritten: list[StagedFile] = []
 
     def replace_slice(
         self,
@@ -135,9 +137,13 @@ class Work:
             try:
                 return self._commit_once()
             except duckdb.TransactionException as error:
-                self.may_be_registered = False
                 self._rollback()
-                if attempt == MAX_ATTEMPTS or "conflict" not in str(error).lower():
+                refused = "conflict" in str(error).lower()
+                if refused:  # any other failure of a COMMIT may have come after it
+                    self.may_be_registered = False
+                    discard(self._rewritten)
+                    self._rewritten.clear()
+                if attempt == MAX_ATTEMPTS or not refused:
                     raise LakeError(f"{self.origin}: the commit failed {attempt} times: {error}") from error
                 time.sleep(random.uniform(0.05, 0.2) * 2**attempt)  # noqa: S311 - jitter, not a secret
             except BaseException:
@@ -150,6 +156,7 @@ class Work:
         can come after it). What no snapshot knows is swept as an orphan."""
         if self.may_be_registered:
             return
+        discard(self._rewritten)
         for write in self.writes.values():
             discard([*write.staged.files, *write.staged.rejects])
 
@@ -196,9 +203,10 @@ class Work:
                 connection.execute("ROLLBACK")
                 self.discard()
                 return Landed(self.batch_id, already=True)
-            landed, news = Landed(self.batch_id), News()
+            landed, news, registered = Landed(self.batch_id), News(), set[str]()
             for name, write in self.writes.items():
                 effect = self._apply(write)
+                registered |= {f.path for f in effect.files if f.rows}
                 landed.tables[name] = effect.landed
                 landed.quarantined += effect.quarantined
                 landed.days[name] = effect.days
@@ -208,8 +216,10 @@ class Work:
             connection.execute("CALL lake.set_commit_message(?, ?)", [self.run_id or "lakebed", f"{self.source} {self.origin}"[:500]])
             self.may_be_registered = True
             connection.execute("COMMIT")
-            self.lake.memory.committed(news)
+            if self.writes:  # without any there is no snapshot
+                self.lake.memory.committed(news)
         self.step("committed")
+        self._discard_unused(registered)
         return landed
 
     def _rollback(self) -> None:
@@ -228,9 +238,10 @@ class Work:
             elif self.supersedes:
                 self._delete(write.staged.contract, "list_contains(?, batch_id)", (list(self.supersedes),), effect)
             self.step("deleted")
+            effect.files = list(write.staged.files)
             if write.mode == "append":
-                self._settle_against_lake(write.staged, effect)
-            self._register(write.staged, effect)
+                self._settle_against_lake(write.staged.contract, effect)
+            self._register(write.staged.contract, effect)
         self._register_rejects(write.staged)
         effect.touched |= self._days_that_lost_rows(write.staged)
         self.step("registered")
@@ -275,17 +286,16 @@ class Work:
             if batch_id is not None:
                 effect.superseded.add(str(batch_id))
 
-    def _settle_against_lake(self, staged: Staged, effect: Effect) -> None:
+    def _settle_against_lake(self, table: Contract, effect: Effect) -> None:
         """Rows of a grain that is in the lake already: equal ones collapse, others replace what is there, which goes to quarantine."""
-        table = staged.contract
-        days = sorted({f.day for f in staged.files if f.day is not None})
+        days = sorted({f.day for f in effect.files if f.day is not None})
         if not table.collapse or not days or not any(s.row_count for s in self.lake.states(table.full_name, days).values()):
             return
         connection = self.lake.connection
         grain = ", ".join(identifier(n) for n in table.grain)
         content = [c for c in table.columns if c.name not in (*table.grain, "batch_id", "day")]
         equal = " AND ".join(f"o.{identifier(c.name)} IS NOT DISTINCT FROM n.{identifier(c.name)}" for c in content) or "TRUE"
-        files = read_files(staged.files, hive=True)
+        files = read_files(effect.files, hive=True)
         old = f"(SELECT * FROM {table.storage_name} WHERE source = ? AND day >= ? AND day <= ?)"
         values = [self.source, days[0], days[-1]]
         connection.execute(
@@ -297,22 +307,24 @@ class Work:
         counts = connection.execute("SELECT count(*) FILTER (same), count(*) FILTER (NOT same) FROM meeting").fetchone()
         same, different = counts or (0, 0)
         if same:
-            self._drop_known_rows(staged, grain)
+            self._drop_known_rows(table, effect, grain)
             effect.collapsed += int(same)
         if different:
             self._quarantine_old(table, grain, effect)
 
-    def _drop_known_rows(self, staged: Staged, grain: str) -> None:
+    def _drop_known_rows(self, table: Contract, effect: Effect, grain: str) -> None:
+        """What was staged stays as it is: should the commit be refused, it meets the lake anew."""
         days = {r[0] for r in self.lake.connection.execute("SELECT DISTINCT day FROM meeting WHERE same").fetchall()}
-        affected = [f for f in staged.files if f.day in days]
+        affected = [f for f in effect.files if f.day in days]
         query = f"SELECT * FROM {read_files(affected, hive=True)} ANTI JOIN (FROM meeting WHERE same) USING ({grain})"
-        replaced = rewrite(self.lake.connection, self._target(staged.contract.full_name, None), query)
-        staged.files = [f for f in staged.files if f not in affected] + replaced
-        discard(affected)
+        replaced = rewrite(self.lake.connection, self._target(table.full_name, None), query)
+        self._rewritten += replaced
+        effect.files = [f for f in effect.files if f not in affected] + replaced
 
     def _quarantine_old(self, table: Contract, grain: str, effect: Effect) -> None:
         connection = self.lake.connection
-        losers = f"SELECT o.* FROM {table.storage_name} AS o SEMI JOIN (FROM meeting WHERE NOT same) AS m USING ({grain})"
+        met = f"(FROM {table.storage_name} WHERE day IN (SELECT old_day FROM meeting WHERE NOT same))"
+        losers = f"SELECT o.* FROM {met} AS o SEMI JOIN (FROM meeting WHERE NOT same) AS m USING ({grain})"
         connection.execute(
             f"""INSERT INTO {quarantine_name(table)} SELECT o.source, o.batch_id, 'superseded_by_later_ingest', ?, NULL,
                 left(CAST(to_json(o) AS VARCHAR), 10000), o.day, now()::TIMESTAMP FROM ({losers}) AS o""",
@@ -327,19 +339,22 @@ class Work:
         for day, count in counts:
             effect.removed[day] = effect.removed.get(day, 0) + int(count)
 
-    def _register(self, staged: Staged, effect: Effect) -> None:
-        files = [f for f in staged.files if f.rows]
-        discard([f for f in staged.files if not f.rows])
-        self.lake.register(staged.contract.storage_name, [f.path for f in files], hive=staged.contract.has_day)
+    def _register(self, table: Contract, effect: Effect) -> None:
+        files = [f for f in effect.files if f.rows]
+        self.lake.register(table.storage_name, [f.path for f in files], hive=table.has_day)
         for file in files:
             day = file.day or NO_DAY
             effect.added[day] = effect.added.get(day, 0) + file.rows
         effect.landed += sum(f.rows for f in files)
 
     def _register_rejects(self, staged: Staged) -> None:
-        files = [f for f in staged.rejects if f.rows]
-        discard([f for f in staged.rejects if not f.rows])
-        self.lake.register(quarantine_name(staged.contract), [f.path for f in files], hive=False)
+        self.lake.register(quarantine_name(staged.contract), [f.path for f in staged.rejects if f.rows], hive=False)
+
+    def _discard_unused(self, registered: set[str]) -> None:
+        """After the commit: files whose rows came into the lake another way, or not at all."""
+        staged = [f for write in self.writes.values() for f in write.staged.files]
+        discard([f for f in (*staged, *self._rewritten) if f.path not in registered])
+        discard([f for write in self.writes.values() for f in write.staged.rejects if not f.rows])
 
     def _days_that_lost_rows(self, staged: Staged) -> set[date]:
         """Days in the lake of which rows went to quarantine: also where none landed beside them, their checks are to see it."""
@@ -359,7 +374,6 @@ class Work:
         effect.touched |= swapped.touched
         effect.landed = sum(swapped.added.values())
         effect.collapsed += write.staged.rows - effect.landed
-        discard(write.staged.files)
 
     def _log(self, name: str, write: _Write, effect: Effect) -> Batch:
         superseded = sorted({*effect.superseded, *self.supersedes} - {self.batch_id})

@@ -51,6 +51,16 @@ def test_a_span_that_a_batch_holds_on_two_days_stays_once(lake: Lake) -> None:
     assert lake.connection.execute(logged).fetchall() == [(4, 3, 0, 1)]
 
 
+def test_a_later_copy_takes_the_place_of_the_row_of_its_own_day_only(lake: Lake) -> None:
+    far = DAY + timedelta(days=4)
+    write(lake, SPANS, [span(1)], batch="b1")
+    write(lake, SPANS, [span(1, far)], batch="b2")
+    write(lake, SPANS, [span(1, far, name="renamed")], batch="b3")
+    assert spans(lake) == [("span_id 1", DAY), ("span_id 1", far)]
+    assert lake.connection.execute("SELECT batch_id, day FROM quarantine.spans").fetchall() == [("b2", far)]
+    assert counts(lake) == {DAY: 1, far: 1}
+
+
 @pytest.mark.parametrize("rejects_first", [True, False])
 def test_a_window_that_gives_only_rejects_is_still_a_replacement(lake: Lake, rejects_first: bool) -> None:
     write(lake, SPANS, [span(1), span(2)], batch="b1")
