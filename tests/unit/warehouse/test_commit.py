@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.lakes import DAY, at, files_on_disk, open_lake, points_unit, stored
+from tests.lakes import at, files_on_disk, open_lake, points_unit, stored
 from warehouse.errors import LakeError
 from warehouse.lake import scratch
 from warehouse.lake.connection import SPILL, sweep_spills
@@ -58,18 +58,6 @@ def test_a_commit_whose_answer_was_lost_keeps_its_files(lake: Lake) -> None:
         lake.land(points_unit("b1", [A]))
     assert [row[1:] for row in stored(lake)] == [A]
     assert lake.land(points_unit("b1", [A])).already
-
-
-def test_states_that_stay_do_not_hide_what_another_process_committed(lake: Lake, tmp_path: Path) -> None:
-    lake.land(points_unit("b0", [A]))
-    version = lake.states("raw.metric_points")[DAY].version
-    with open_lake(tmp_path) as other:
-        lake.step = lambda _: None
-        lake.set_states("raw.metric_points", {DAY: ("passed", None)}, versions={DAY: version + 1})
-        other.land(points_unit("b1", [B]))
-        assert lake.memory.of("s").has("b1")
-        assert lake.states("raw.metric_points") == other.states("raw.metric_points")
-        assert lake.land(points_unit("b1", [B])).already
 
 
 def test_connections_spill_into_folders_of_their_own(tmp_path: Path) -> None:

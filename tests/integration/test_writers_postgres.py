@@ -1,0 +1,42 @@
+"""Two writers on a PostgreSQL catalog, where commits of different tables do not wait for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract_rows import row, write
+from tests.lakes import DAY, at, points_unit
+from warehouse.contracts import contract
+from warehouse.lake.lake import Lake
+from warehouse.lake.state import DayState
+from warehouse.settings import Settings, parse
+
+LOGS = contract("raw.logs")
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def settings(postgres_dsn: str, tmp_path: Path) -> Settings:
+    return parse({"lake": {"catalog": f"postgres:{postgres_dsn}", "memory_limit": "512MiB", "threads": 2}}, tmp_path / "lakebed.toml")
+
+
+def test_a_commit_of_nothing_takes_no_other_for_its_own(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Lake.open(settings) as mine, Lake.open(settings) as other:
+        mine.land(points_unit("b0", [(1, at("2026-03-01 10:00"), 1.0)]))
+        assert not mine.memory.of("s").has("b1")
+        record = mine.record_states
+
+        def meanwhile(table: str, states: Mapping[date, Any], run_id: str | None) -> dict[date, DayState]:
+            write(other, LOGS, [row(LOGS, 1)], batch="b1")
+            return record(table, states, run_id)
+
+        monkeypatch.setattr(mine, "record_states", meanwhile)
+        mine.set_states("raw.metric_points", {DAY: ("passed", None)}, versions={DAY: 99})
+        assert mine.memory.of("s").has("b1")
+        assert mine.states("raw.logs") == other.states("raw.logs")
+        assert mine.states("raw.logs")[DAY].row_count == 1
