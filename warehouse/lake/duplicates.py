@@ -60,7 +60,8 @@ def _may_repeat(connection: duckdb.DuckDBPyConnection, source: str, keys: str, r
     for number in range(passes):
         part = f" WHERE key % {passes} = {number}" if passes > 1 else ""
         found = connection.execute(f"SELECT key FROM (SELECT hash({keys}) AS key FROM {source}){part}").fetchnumpy()["key"]
-        hashes = np.sort(np.asarray(found, np.uint64))
+        hashes = np.asarray(found, np.uint64)
+        hashes.sort()
         if (hashes[1:] == hashes[:-1]).any():
             return True
     return False
