@@ -19,13 +19,15 @@ LABELS = ["series_id", "subject", "service", "measure", "unit"]
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Tables that one analysis fills for the day it looks back from, and the tables it reads."""
+    """Tables that one analysis fills for the day it looks back from, and what it reads: frames, other tables, and sections of the
+    configuration (a scenario stands in for `roi`)."""
 
     name: str
     tables: tuple[str, ...]
     frames: tuple[str, ...]
     run: Callable[[History], Marts]
     reads: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ("models",)
 
 
 def find_trends(history: History) -> Marts:
@@ -171,7 +173,14 @@ ANALYSES = (
         ("resource_usage", "resource_limits", "daily_costs", "commitment_charges"),
         find_opportunities,
     ),
-    Analysis("roi", ("mart.roi",), (), estimate_roi, reads=("core.incidents", "mart.cost_opportunities", "core.costs_daily")),
+    Analysis(
+        "roi",
+        ("mart.roi",),
+        (),
+        estimate_roi,
+        reads=("core.incidents", "mart.cost_opportunities", "core.costs_daily"),
+        settings=("models", "roi"),
+    ),
 )
 
 ANALYSED = frozenset(table for analysis in ANALYSES for table in analysis.tables)

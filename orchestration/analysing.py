@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from orchestration.history import History, epoch_ends
+from orchestration.analyses import ANALYSED, ANALYSES, Analysis
+from orchestration.history import History, epoch_ends, unusable_days
 from transforms.model import load_frames, load_models
 from warehouse.contracts import CONTRACTS
 from warehouse.lake import Slice
 from warehouse.lake.pending import pending_days
 
 if TYPE_CHECKING:
-    from orchestration.analyses import Analysis
     from warehouse.lake.lake import Lake
     from warehouse.settings import Settings
 
@@ -46,14 +48,12 @@ def analyse(
 ) -> Analysed:
     """Look back from the last closed day of the data, and from the end of each earlier stretch of data.
 
-    A day whose inputs have not changed since it was analysed is left alone, unless forced or under a scenario."""
+    A day is left alone, unless forced, when all tables of the analysis hold what it would find: neither its inputs nor what is configured
+    has changed since. What was found under a scenario is found again without it by the next analysis that has none."""
     result = Analysed()
-    for as_of in _days_to_analyse(lake, analysis, today):
-        mark = _mark(lake, settings, analysis, as_of, force or bool(scenario), result)
-        if mark is None:
-            continue
-        history = History(lake, settings, as_of, dict(scenario or {}))
-        marts = analysis.run(history)
+    marks, result.waiting = _pending(lake, settings, analysis, today, scenario or {}, force)
+    for as_of, mark in marks.items():
+        marts = analysis.run(History(lake, settings, as_of, dict(scenario or {})))
         for table in analysis.tables:
             landed = lake.replace_slice(
                 table, Slice(as_of, as_of + timedelta(days=1)), marts[table].to_arrow().to_reader(), inputs={as_of: mark}, run_id=run_id
@@ -61,6 +61,43 @@ def analyse(
             result.rows[table] = result.rows.get(table, 0) + landed.tables.get(table, 0)
         result.days.append(as_of)
     return result
+
+
+def has_work(lake: Lake, settings: Settings, *, today: date, scenario: Mapping[str, float] | None = None) -> bool:
+    """Whether an analysis has a day to look back from, or a day up to today that was analysed waits for its check. Reads states alone."""
+    unchecked = any(day <= today and state.state == "unchecked" for table in ANALYSED for day, state in lake.states(table).items())
+    return unchecked or any(_pending(lake, settings, analysis, today, scenario or {})[0] for analysis in ANALYSES)
+
+
+def _pending(
+    lake: Lake, settings: Settings, analysis: Analysis, today: date, scenario: Mapping[str, float], force: bool = False
+) -> tuple[dict[date, str], dict[date, str]]:
+    """Days to look back from with the mark that all tables get, and days that wait with the reason."""
+    lookback = dict.fromkeys(inputs_of(analysis), settings.models.history_days - 1)
+    days = _days_to_analyse(lake, analysis, today)
+    readable = ("passed", "waved", "blocked", "unchecked")
+    found = pending_days(lake, analysis.tables[0], lookback, days, force=True, usable=readable, need_day=False)
+    marks = {day: _mark(lake, settings, analysis, day, inputs, scenario) for day, inputs in found.build.items()}
+    return {day: mark for day, mark in marks.items() if force or _lacks(lake, analysis, day, mark)}, found.waiting
+
+
+def _lacks(lake: Lake, analysis: Analysis, day: date, mark: str) -> bool:
+    """Whether a table of an analysis does not hold what this mark stands for. What retention has dropped is not found again from less."""
+    held = [lake.states(table, [day]).get(day) for table in analysis.tables]
+    return any(own is None or (own.inputs != mark and own.state != "dropped") for own in held)
+
+
+def _mark(lake: Lake, settings: Settings, analysis: Analysis, as_of: date, inputs: str, scenario: Mapping[str, float]) -> str:
+    """Fingerprint of all that decides what an analysis finds: versions of its input days, which of them it may read, its settings."""
+    window = History(lake, settings, as_of).window
+    unusable = {table: [str(day) for day in unusable_days(lake, table, window)] for table in inputs_of(analysis)}
+    facts = {
+        "inputs": inputs,
+        "unusable": {table: days for table, days in unusable.items() if days},
+        "settings": settings.model_dump(mode="json", include=set(analysis.settings)),
+        "scenario": dict(scenario) if "roi" in analysis.settings else {},
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _days_to_analyse(lake: Lake, analysis: Analysis, today: date) -> Iterable[date]:
@@ -71,13 +108,3 @@ def _days_to_analyse(lake: Lake, analysis: Analysis, today: date) -> Iterable[da
     tables = (set(inputs_of(analysis)) - raw) | (raw & derived_from)
     days = {d for table in tables if not table.startswith("meta.") for d in lake.states(table)}
     return epoch_ends(days, before=today)
-
-
-def _mark(lake: Lake, settings: Settings, analysis: Analysis, as_of: date, force: bool, result: Analysed) -> str | None:
-    """Fingerprint of what the analysis would read, None when there is nothing to do."""
-    lookback = dict.fromkeys(inputs_of(analysis), settings.models.history_days - 1)
-    pending = pending_days(
-        lake, analysis.tables[0], lookback, [as_of], force=force, usable=("passed", "waved", "blocked", "unchecked"), need_day=False
-    )
-    result.waiting.update(pending.waiting)
-    return pending.build.get(as_of)

@@ -13,6 +13,7 @@ from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
 
 from orchestration import resources
 from orchestration.analyses import ANALYSED
+from orchestration.analysing import has_work
 from orchestration.configuration import seed
 from orchestration.definitions import build_defs, first_day_file
 from orchestration.instance import open_instance
@@ -25,6 +26,7 @@ from warehouse.contracts import CONTRACTS
 from warehouse.errors import ConfigError, LakebedError
 from warehouse.lake import Slice
 from warehouse.lake.query_log import load_spool
+from warehouse.tiers.publish import is_behind
 
 if TYPE_CHECKING:
     from warehouse.lake.lake import Lake
@@ -66,7 +68,8 @@ class Request:
 def run(config: Path, request: Request, *, progress: Progress = lambda _message: None) -> Outcome:
     """Read the sources for the window, then check, derive, analyse and publish every day that has work to do.
 
-    Interrupted runs go on by themselves: what is committed is not done again, what is not has work to do."""
+    Interrupted runs go on by themselves: what is committed is not done again, what is not has work to do. That holds for every step: what
+    an earlier run derived and did not analyse, check or publish is made good though this one derives nothing."""
     started = time.monotonic()
     outcome = Outcome()
     platform = Platform(
@@ -142,9 +145,9 @@ def _derive(instance: DagsterInstance, config: Path, platform: Platform, request
     worked = _work(instance, config, platform, _needs(platform.lake, forced), outcome, progress)
     if _blocked(platform.lake, outcome):  # steps that waited for a day that is blocked now may do without it
         _work(instance, config, platform, _needs(platform.lake), outcome, progress)
-    if worked or request.force or request.scenario:
+    if worked or request.force or has_work(platform.lake, platform.settings, today=today(), scenario=request.scenario):
         _execute(instance, config, platform, "analyse", None, outcome, progress)
-    if request.publish and (worked or not Path(platform.settings.resolve(platform.settings.publish.path)).exists()):
+    if request.publish and (worked or is_behind(platform.lake)):
         _execute(instance, config, platform, "publish", None, outcome, progress)
 
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import duckdb
 
 from warehouse.errors import LakebedError
 from warehouse.lake import Slice, Unit
 from warehouse.lake.lake import Lake
+from warehouse.lake.query import SECRETS
 from warehouse.lake.work import Landed
 
 if TYPE_CHECKING:
     from warehouse.settings import Settings
 
 Progress = Callable[[str], None]
+MISHAPS = (OSError, duckdb.Error)
+"""What befalls a source from outside: a file that is gone, closed to us or too large for the memory. The source may be read next time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +97,36 @@ def _read_source(
         for unit in sources.units(name, settings.sources[name], config=settings, known=lake.known(name), window=window):
             progress(f"{name}: {unit.origin}")
             _land(lake, unit, result, run_id, allow_shrink)
-    except LakebedError as error:
-        result.failures.append(SourceFailure(name, "", str(error)))
+    except duckdb.InterruptException:
+        raise
+    except (LakebedError, *MISHAPS) as error:
+        result.failures.append(SourceFailure(name, "", _said(error)))
 
 
 def _land(lake: Lake, unit: Unit, result: Ingest, run_id: str | None, allow_shrink: bool) -> None:
+    """Land a unit and move the file that it came from. A file stays in its inbox when the mishap says nothing against it."""
     from sources.inbox import accept, reject
 
     try:
-        result.add(lake.land(unit, run_id=run_id, allow_shrink=allow_shrink))
-    except LakebedError as error:
-        result.failures.append(SourceFailure(unit.source, unit.origin, str(error)))
-        if unit.inbox_file is not None:
-            reject(unit.inbox_file, str(error))
-        return
-    accept(unit)
+        try:
+            result.add(lake.land(unit, run_id=run_id, allow_shrink=allow_shrink))
+        except LakebedError as error:
+            result.failures.append(SourceFailure(unit.source, unit.origin, _said(error)))
+            if unit.inbox_file is not None:
+                reject(unit.inbox_file, _said(error))
+        else:
+            accept(unit)
+    except duckdb.InterruptException:
+        raise
+    except MISHAPS as error:
+        result.failures.append(SourceFailure(unit.source, unit.origin, _said(error)))
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, with the name of the file and without secrets."""
+    if isinstance(error, OSError) and error.strerror:
+        return ": ".join([*([Path(str(error.filename)).name] if error.filename else []), error.strerror])
+    return str(error) if isinstance(error, LakebedError) else SECRETS.sub(r"\1\3***", str(error))
 
 
 def _record(lake: Lake, name: str, failures: list[SourceFailure], run_id: str | None) -> None:

@@ -98,10 +98,12 @@ def _tell(outcome: Outcome, as_json: bool) -> None:
             {
                 "runs": outcome.runs,
                 "ranges": [str(r) for r in outcome.ranges],
+                "days": outcome.days,
                 "rows": outcome.rows,
                 "errors": outcome.errors,
                 "unreadable": outcome.unreadable,
                 "blocked": [f"{t} {d}" for t, d in outcome.blocked],
+                "buried": outcome.buried,
                 "seconds": round(outcome.seconds, 1),
             }
         )

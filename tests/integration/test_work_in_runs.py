@@ -13,7 +13,9 @@ import pytest
 from orchestration.execute import Outcome, Request, run
 from orchestration.instance import open_instance
 from orchestration.resources import close_lakes
+from tests.contract_rows import write
 from tests.lakes import open_lake
+from warehouse.contracts import CONTRACTS
 from warehouse.settings import load
 
 pytestmark = [
@@ -152,3 +154,39 @@ def test_changes_make_no_stretch_of_data_to_look_back_from(folder: Path) -> None
     close_lakes()
     with open_lake(folder) as lake:
         assert set(lake.states("mart.anomalies")) == {FIRST + timedelta(days=1)}
+
+
+@pytest.mark.parametrize(
+    ("step", "resumed"),
+    [
+        ("analyse", ["analyse", "analyse anomalies", "check mart.anomalies", "publish"]),
+        ("check mart.anomalies", ["analyse", "check mart.anomalies", "publish"]),
+        ("publish", ["publish"]),
+    ],
+)
+def test_what_was_derived_and_no_more_is_made_good_by_a_run_that_derives_nothing(step: str, resumed: list[str], folder: Path) -> None:
+    put(folder / "logs" / "a.csv", SPARSE[:1])
+
+    def die(message: str) -> None:
+        if message == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(folder / "lakebed.toml", Request(), progress=die)
+    outcome, said = another_run(folder)
+    assert outcome.days == 0
+    assert set(resumed) <= set(said)
+    assert ("analyse" in said) == ("analyse" in resumed)
+    assert states(folder, "mart.anomalies") == {FIRST: "passed"}
+    assert another_run(folder)[1] == []
+
+
+def test_an_analysed_day_that_is_waved_through_is_published(folder: Path) -> None:
+    put(folder / "logs" / "a.csv", SPARSE[:1])
+    another_run(folder)
+    close_lakes()
+    with open_lake(folder) as lake:
+        write(lake, CONTRACTS["mart.anomalies"], [], days={FIRST: lake.states("mart.anomalies")[FIRST].inputs or ""})
+        lake.set_states("mart.anomalies", {FIRST: ("waved", "looked at")})
+    assert [message for message in another_run(folder)[1] if not message.startswith("publish ")] == ["publish"]
+    assert another_run(folder)[1] == []

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+
+import duckdb
 
 from warehouse.contracts import CONTRACTS, Contract
 from warehouse.contracts.ddl import create_table
@@ -38,7 +40,7 @@ class Published:
 def publish(lake: Lake, *, progress: Callable[[str], None] = lambda _message: None) -> Published:
     """Bring `warehouse.duckdb` to the lake's passed days. Raises LakeError when the target cannot be written."""
     started = time.monotonic()
-    target = Path(lake.settings.resolve(lake.settings.publish.path))
+    target = _target(lake)
     target.parent.mkdir(parents=True, exist_ok=True)
     building = target.with_name(f".{target.name}.building.{os.getpid()}")
     result = Published(target)
@@ -54,6 +56,45 @@ def publish(lake: Lake, *, progress: Callable[[str], None] = lambda _message: No
             building.with_name(building.name + ".wal").unlink(missing_ok=True)
     result.bytes, result.seconds = target.stat().st_size, time.monotonic() - started
     return result
+
+
+def is_behind(lake: Lake) -> bool:
+    """Whether `warehouse.duckdb` lacks a day or table that may be read now. Compares versions and reads no rows.
+
+    A file that is not there or cannot be read lacks everything. The platform's own tables are no reason to publish: every run adds to
+    them."""
+    target = _target(lake)
+    try:
+        done = _published_versions(lake, target) if target.exists() else {}
+    except duckdb.Error:
+        return True
+    return not target.exists() or any(_missing(lake, contract, done.get(name, {})) for name, contract in CONTRACTS.items())
+
+
+def _target(lake: Lake) -> Path:
+    return Path(lake.settings.resolve(lake.settings.publish.path))
+
+
+def _published_versions(lake: Lake, target: Path) -> dict[str, dict[date, int]]:
+    """Table -> day -> version of what a published file holds."""
+    lake.connection.execute(f"ATTACH {literal(str(target))} AS hot (READ_ONLY)")
+    try:
+        rows = lake.connection.execute("SELECT table_name, day, version FROM hot.meta.published").fetchall()
+    finally:
+        lake.connection.execute("DETACH hot")
+    found: dict[str, dict[date, int]] = {}
+    for table, day, version in rows:
+        found.setdefault(table, {})[day] = version
+    return found
+
+
+def _missing(lake: Lake, contract: Contract, done: Mapping[date, int]) -> dict[date, int]:
+    """Day (NO_DAY for a table without days) -> version of what may be read, belongs into the hot tier, and is not in it."""
+    if contract.schema == "meta":
+        return {}
+    states = {day: state for day, state in lake.states(contract.full_name).items() if (day != NO_DAY) == contract.has_day}
+    first = _first_day(lake, contract, states) if contract.has_day else NO_DAY
+    return {day: s.version for day, s in states.items() if day >= first and s.state in USABLE and done.get(day) != s.version}
 
 
 def _build(lake: Lake, target: Path, building: Path, result: Published, progress: Callable[[str], None]) -> None:
@@ -89,16 +130,19 @@ def _refresh(lake: Lake, contract: Contract, result: Published) -> None:
         lake.connection.execute(f"DELETE FROM {name}")
         if contract.schema != "meta" or contract.full_name in LOGS or contract.shape == "entity":
             lake.connection.execute(f"INSERT INTO {name} SELECT * FROM {contract.full_name}")
+        if whole is not None:
+            _remember(lake, contract, {NO_DAY: whole.version})
         return
-    states = {d: s for d, s in lake.states(contract.full_name).items() if d != NO_DAY}
-    first = _first_day(lake, contract, states)
+    first = _first_day(lake, contract, [d for d in lake.states(contract.full_name) if d != NO_DAY])
     lake.connection.execute(f"DELETE FROM {name} WHERE day < ?", [first])
+    lake.connection.execute("DELETE FROM hot.meta.published WHERE table_name = ? AND day < ?", [contract.full_name, first])
     done = dict(
         lake.connection.execute("SELECT day, version FROM hot.meta.published WHERE table_name = ?", [contract.full_name]).fetchall()
     )
-    changed = sorted(d for d, s in states.items() if d >= first and s.state in USABLE and done.get(d) != s.version)
-    if not changed:
+    missing = _missing(lake, contract, done)
+    if not missing:
         return
+    changed = sorted(missing)
     lake.connection.execute(f"DELETE FROM {name} WHERE list_contains(?, day)", [changed])
     order = ", ".join(identifier(n) for n in contract.sort_key) or "ALL"
     columns = ", ".join(identifier(n) for n in contract.column_names)
@@ -107,21 +151,26 @@ def _refresh(lake: Lake, contract: Contract, result: Published) -> None:
         f"WHERE day >= ? AND day <= ? AND list_contains(?, day) ORDER BY day, {order}",
         [changed[0], changed[-1], changed],
     ).fetchone()
-    lake.connection.execute("DELETE FROM hot.meta.published WHERE table_name = ? AND list_contains(?, day)", [contract.full_name, changed])
-    lake.connection.execute(
-        "INSERT INTO hot.meta.published SELECT ?, unnest(?::DATE[]), unnest(?::BIGINT[])",
-        [contract.full_name, changed, [states[d].version for d in changed]],
-    )
+    _remember(lake, contract, missing)
     result.days += len(changed)
     result.rows += int(counted[0]) if counted else 0
 
 
-def _first_day(lake: Lake, contract: Contract, states: Mapping[date, object]) -> date:
+def _remember(lake: Lake, contract: Contract, versions: Mapping[date, int]) -> None:
+    """Note in the file which versions it holds now."""
+    table, days = contract.full_name, list(versions)
+    lake.connection.execute("DELETE FROM hot.meta.published WHERE table_name = ? AND list_contains(?, day)", [table, days])
+    lake.connection.execute(
+        "INSERT INTO hot.meta.published SELECT ?, unnest(?::DATE[]), unnest(?::BIGINT[])", [table, days, list(versions.values())]
+    )
+
+
+def _first_day(lake: Lake, contract: Contract, held: Collection[date]) -> date:
     """First day that the hot tier keeps of a table: all of marts, the newest days of rollups and raw tables."""
-    if contract.schema == "mart" or not states:
+    if contract.schema == "mart" or not held:
         return date.min
     days = lake.settings.publish.raw_days if contract.schema == "raw" else lake.settings.publish.rollup_days
-    return max(states) - timedelta(days=days - 1)
+    return max(held) - timedelta(days=days - 1)
 
 
 def _ensure_table(lake: Lake, contract: Contract) -> None:
