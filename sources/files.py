@@ -81,7 +81,8 @@ def file_units(
     is read on from there.
     Raises SourceError for a pattern or inbox that does not exist."""
     found = list(listed(settings, config))
-    formers = {f.origin: known.former(f.origin) for f in found}
+    origins = {f.origin for f in found}.union(known.former_origins() if rotates else ())  # a log may be renamed before it begins anew
+    formers = {origin: known.former(origin) for origin in origins}
     for file in found:
         yield from _unit(name, file, opener, known, formers, growing(file.name), rotates, settings.settle_seconds)
     yield from refused(name, settings, config)
@@ -163,7 +164,7 @@ def _unit(
     end = file.size
     if grows and is_growing(file.mtime_ns, settle_seconds):
         end = end_of_lines(Path(file.location), file.size)
-    candidates = [f for f in (formers.values() if rotates else [former]) if f and f.offset is not None] if grows else []
+    candidates = [f for f in (formers.values() if rotates else [former]) if f and f.offset and f.offset <= end] if grows else []
     local = not file.is_object and file.inbox_file is None
     if local and end >= LARGE and former is None and not candidates and not known.has_size(end):
         yield _new_unit(name, replace(file, grows=grows, size=end), opener, offset=end if grows else file.size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -90,6 +90,10 @@ class Known(Protocol):
 
     def former(self, origin: str) -> Former | None:
         """The latest committed state of this origin."""
+        ...
+
+    def former_origins(self) -> Iterable[str]:
+        """Every origin that `former` knows, also of files that are gone."""
         ...
 
     def watermark(self, table: str) -> datetime | None:

@@ -40,6 +40,9 @@ class Lake:
     def has_size(self, size: int) -> bool:
         return any(f.offset == size for f in self.origins.values())
 
+    def former_origins(self) -> tuple[str, ...]:
+        return tuple(self.origins)
+
     def former(self, origin: str) -> Former | None:
         return self.origins.get(origin)
 
@@ -171,6 +174,29 @@ def test_a_rotated_log_keeps_its_former_rows_and_is_read_on_under_its_new_name(h
     assert house.run(rotates=True) == [("in/app.log", b"b1\n", 1), ("in/app.log.1", b"a3\n", 3)]
     assert len(house.lake.batches) == 3
     assert house.run(rotates=True) == []
+
+
+def test_a_rotated_log_is_read_on_while_nothing_has_its_old_name(house: House) -> None:
+    path = house.write("data/in/app.log", b"a1\na2\n")
+    house.run(rotates=True)
+    path.rename(path.with_name("app.log.1"))
+    assert house.run(rotates=True) == []
+    house.write("data/in/app.log.1", b"a1\na2\na3\n")
+    assert house.run(rotates=True) == [("in/app.log.1", b"a3\n", 3)]
+    house.write("data/in/app.log", b"b1\n")
+    assert house.run(rotates=True) == [("in/app.log", b"b1\n", 1)]
+    assert len(house.lake.batches) == 3
+
+
+def test_a_log_that_is_new_for_sure_is_hashed_while_it_is_read(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LARGE", 5)
+    house.write("data/in/app.log", b"a1\na2\na3\n")
+    house.run(rotates=True)
+    house.write("data/in/other.log", b"b1\nb2\n")
+    settings = FileSourceSettings.model_validate({"path": "in/*"})
+    config = Settings(root=house.root, data_root="data")
+    (unit,) = file_units("s", settings, config=config, known=house.lake, opener=lambda *_: iter(()), growing=is_line_file, rotates=True)
+    assert unit.identify is not None, "no former log is short enough to be its beginning"
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, lambda b: gzip.compress(b[:4]) + gzip.compress(b[4:])])
