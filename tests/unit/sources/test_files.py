@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,7 +23,7 @@ from warehouse.errors import SourceError
 from warehouse.lake.connection import scratch
 from warehouse.lake.identity import batch_id, file_digest
 from warehouse.lake.unit import Former, Part, Unit
-from warehouse.settings import FileSourceSettings, Settings
+from warehouse.settings import FileSourceSettings, LakeSettings, Settings
 
 LONG_AGO = time.time() - 86_400
 
@@ -239,6 +241,24 @@ def test_a_file_that_is_written_again_while_it_is_read_is_refused(house: House) 
     path.write_bytes(b"22\n")
     with pytest.raises(SourceError, match="changed while it was read"):
         list(unit.open(scratch()))
+
+
+def test_a_process_that_ends_does_not_wait_for_a_file_that_is_being_hashed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "endless")
+    program = (
+        "from sources.files import InputFile, _new_unit; from warehouse.settings import LakeSettings; import sys\n"
+        "_new_unit('s', InputFile(sys.argv[1], 'endless', LakeSettings(), 1, 0), lambda *_: iter(()), offset=1)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "endless")], check=True, timeout=20)
+
+
+def test_an_error_while_hashing_reaches_who_asks_for_the_digest(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(b"1\n")
+    unit = files._new_unit("s", InputFile(str(path), "in/a.log", LakeSettings(), 3, 0), lambda *_: iter(()), offset=3)
+    assert unit.identify is not None
+    with pytest.raises(SourceError, match=r"in/a\.log: changed while it was read"):
+        unit.identify()
 
 
 def test_lines_that_arrive_after_the_listing_are_not_read(house: House) -> None:
