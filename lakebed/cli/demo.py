@@ -21,6 +21,8 @@ from warehouse.settings import load
 if TYPE_CHECKING:
     from orchestration.execute import Outcome
 
+MARK = ".lakebed-demo"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -46,7 +48,7 @@ def demo_command(
     last = end.date() if end else None
     if last is not None and last >= datetime.now(UTC).date():
         raise ConfigError(f"--end {last} is not over yet (UTC); name a day before today")
-    _prepare(folder)
+    prepare(folder)
     with progress("demo") as report:
         generate(folder, seed=seed, end=last, scale=scale, progress=lambda what, share: report(f"generating {what} ({share:.0%})"))
         config = folder / "lakebed.toml"
@@ -72,13 +74,21 @@ def demo_command(
     _tell(config, folder, outcome, findings, kept, written, seconds)
 
 
-def _prepare(folder: Path) -> None:
-    """A fresh folder; refuses to empty one that is not a demo's."""
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / "inputs").is_dir() or not (folder / "lakebed.toml").is_file():
-            raise ConfigError(f"{folder} holds something that is not a demo; name an empty folder: lakebed demo FOLDER")
-        shutil.rmtree(folder)
+def prepare(folder: Path) -> None:
+    """A fresh folder with the demo's mark in it. Raises ConfigError for one that holds anything without that mark."""
     folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / MARK
+    if any(folder.iterdir()) and not mark.is_file():
+        raise ConfigError(
+            f"{folder} holds something that is not a demo (it has no {MARK}), and nothing of it was touched; "
+            "name a new folder (lakebed demo FOLDER), or remove this one yourself"
+        )
+    for path in folder.iterdir():  # the mark stays to the end, so that an interrupted clearing can be gone on with
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path != mark:
+            path.unlink()
+    mark.write_text("Made by `lakebed demo`, which replaces all of this folder when it runs again.\n", encoding="utf-8")
 
 
 def _platform(config: Path, report: Callable[[str], None]) -> Outcome:
