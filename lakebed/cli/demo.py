@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakebed.cli.console import errors, out, print_json, progress, table
+from lakebed.cli.console import errors, out, print_json, program, progress, table
 from lakebed.cli.reports import write_report
 from lakebed.cli.truth import Finding, compare
 from warehouse.errors import ConfigError, LakebedError
@@ -139,8 +140,9 @@ def _tell(
     page = next((p for p in written if p.suffix == ".html"), written[0])
     out.print(f"Report:    {page}", highlight=False, soft_wrap=True)
     out.print(f"Warehouse: {folder / 'warehouse.duckdb'}", highlight=False, soft_wrap=True)
-    out.print(f"UI:        lakebed ui --config {config}    (or: make dev)", highlight=False, soft_wrap=True)
-    out.print(f"SQL:       lakebed sql --config {config} 'FROM mart.capacity_plan'", highlight=False, soft_wrap=True)
+    given = f"--config {shlex.quote(str(config))}"
+    out.print(f"UI:        {program()} ui {given}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"SQL:       {program()} sql {given} 'FROM mart.capacity_plan'", markup=False, highlight=False, soft_wrap=True)
     errors.print(f"done in {seconds:.0f} s", highlight=False)
 
 
