@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 from warehouse.settings import Settings
 
 HOME = ".dagster"
-SETTINGS = """# Dagster's own settings; see docs/orchestration.md
+SETTINGS = """# Dagster's own settings for this configuration: written when they are missing, then yours to change.
 telemetry:
   enabled: false
 nux:

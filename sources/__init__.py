@@ -52,23 +52,20 @@ def units(name: str, settings: SourceSettings, *, config: Settings, known: Known
 
 
 def _input_units(name: str, settings: Any, config: Settings, known: Known, window: Slice) -> Iterator[Unit]:
-    if not settings.name:
-        yield from units(name, settings, config=config, known=known, window=window)
-        return
     view = _InputKnown(known, name, settings.name)
     for unit in units(name, settings, config=config, known=view, window=window):
         yield replace(view.owned(unit), origin=view.origin(unit.origin))
 
 
 class _InputKnown:
-    """The past as one named input of a group sees it: with its name in batch ids and origins."""
+    """The past as one input of a group sees it: with the input's name, where it has one, in batch ids and origins."""
 
-    def __init__(self, known: Known, source: str, part: str) -> None:
+    def __init__(self, known: Known, source: str, part: str | None) -> None:
         self._known, self._source, self._part = known, source, part
 
     def own(self, batch: str) -> str:
         """The batch id under this input."""
-        return batch_id("input", self._source, self._part, batch)
+        return batch_id("input", self._source, self._part, batch) if self._part else batch
 
     def owned(self, unit: Unit) -> Unit:
         """A unit under this input's batch id."""
@@ -84,7 +81,7 @@ class _InputKnown:
 
     def origin(self, origin: str) -> str:
         """The origin under this input."""
-        return f"{origin}#{self._part}"
+        return f"{origin}#{self._part}" if self._part else origin
 
     def has(self, batch_id: str) -> bool:
         """Whether the lake has this input's batch."""
@@ -97,6 +94,15 @@ class _InputKnown:
     def former(self, origin: str) -> Former | None:
         """The former state of this input's origin."""
         return self._known.former(self.origin(origin))
+
+    def former_origins(self) -> Iterator[str]:
+        """This input's origins, as it knows them; what named inputs read is not an unnamed one's."""
+        for origin in self._known.former_origins():
+            own, mark, part = origin.rpartition("#")
+            if not self._part and not mark:
+                yield origin
+            elif self._part and part == self._part:
+                yield own
 
     def watermark(self, table: str) -> datetime | None:
         """End of the newest window of a table."""

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import glob
 import os
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -26,7 +27,7 @@ from warehouse.settings import Settings
 __all__ = ["FileInputs", "InputFile", "Opener", "file_units", "identified", "is_line_file", "listed", "refused"]
 
 LARGE = 8 << 20
-HASHING = ThreadPoolExecutor(1, thread_name_prefix="hashing")
+HASHING = threading.Lock()  # one file at a time
 LINE_SUFFIXES = (".jsonl", ".ndjson", ".log", ".txt", ".csv", ".tsv")
 
 
@@ -81,7 +82,8 @@ def file_units(
     is read on from there.
     Raises SourceError for a pattern or inbox that does not exist."""
     found = list(listed(settings, config))
-    formers = {f.origin: known.former(f.origin) for f in found}
+    origins = {f.origin for f in found}.union(known.former_origins() if rotates else ())  # a log may be renamed before it begins anew
+    formers = {origin: known.former(origin) for origin in origins}
     for file in found:
         yield from _unit(name, file, opener, known, formers, growing(file.name), rotates, settings.settle_seconds)
     yield from refused(name, settings, config)
@@ -163,7 +165,7 @@ def _unit(
     end = file.size
     if grows and is_growing(file.mtime_ns, settle_seconds):
         end = end_of_lines(Path(file.location), file.size)
-    candidates = [f for f in (formers.values() if rotates else [former]) if f and f.offset is not None] if grows else []
+    candidates = [f for f in (formers.values() if rotates else [former]) if f and f.offset and f.offset <= end] if grows else []
     local = not file.is_object and file.inbox_file is None
     if local and end >= LARGE and former is None and not candidates and not known.has_size(end):
         yield _new_unit(name, replace(file, grows=grows, size=end), opener, offset=end if grows else file.size)
@@ -198,7 +200,7 @@ def _unit(
 
 def _new_unit(name: str, file: InputFile, opener: Opener, *, offset: int) -> Unit:
     """The unit of a file whose content is new for sure, so that it is hashed while it is read: on two cores that hides most of the time."""
-    file = replace(file, content=HASHING.submit(_digest, file))
+    file = replace(file, content=_being_hashed(file))
     return Unit(
         source=name,
         batch_id="",
@@ -208,6 +210,21 @@ def _new_unit(name: str, file: InputFile, opener: Opener, *, offset: int) -> Uni
         offset=offset,
         identify=lambda: (batch_id("file", name, file.digest), file.digest),
     )
+
+
+def _being_hashed(file: InputFile) -> Future[str]:
+    """The digest of a file, at work in a thread that nobody waits for at exit: a pool is joined, so that Ctrl+C would hash to the end."""
+    found = Future[str]()
+
+    def hashed() -> None:
+        try:
+            with HASHING:
+                found.set_result(_digest(file))
+        except BaseException as error:  # noqa: BLE001 - it belongs to who asks for the digest
+            found.set_exception(error)
+
+    threading.Thread(target=hashed, name="hashing", daemon=True).start()
+    return found
 
 
 def _digest(file: InputFile) -> str:

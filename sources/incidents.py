@@ -54,9 +54,12 @@ class Incident:
 
 @dataclass(slots=True)
 class Incidents:
-    """Incidents of one unit, the newest state of each, and its rejects. Holds one row per incident in memory."""
+    """Incidents of one unit, the newest state of each, and its rejects. Holds one row per incident in memory.
+
+    collapsed: states that another one of the same incident stands for."""
 
     origin: str
+    collapsed: int = 0
     latest: dict[str, Incident] = field(default_factory=dict)
     rejects: list[dict[str, Any]] = field(default_factory=list)
 
@@ -68,6 +71,7 @@ class Incidents:
             self.reject(str(error), line, record)
             return
         known = self.latest.get(incident.incident_id)
+        self.collapsed += known is not None
         if known is None or incident.revision >= known.revision:
             self.latest[incident.incident_id] = incident
 
@@ -79,7 +83,7 @@ class Incidents:
     def parts(self) -> Iterator[Part]:
         """The incidents, and the rejects where there are any."""
         rows = [{**asdict(i), "labels": list(i.labels.items())} for i in self.latest.values()]
-        yield Part(TABLE, pa.Table.from_pylist(rows, SCHEMA).to_reader())
+        yield Part(TABLE, pa.Table.from_pylist(rows, SCHEMA).to_reader(), collapsed=self.collapsed)
         if self.rejects:
             yield Part(TABLE, pa.Table.from_pylist(self.rejects, REJECT_SCHEMA).to_reader(), rejects=True)
 

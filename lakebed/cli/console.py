@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -66,6 +70,18 @@ def cell(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)
+
+
+def program() -> str:
+    """Lakebed as a shell here can run it: the bare name when it is on the PATH, else the path it was called by, relative where that is
+    shorter; also the bare name when it was called in some other way (from Python)."""
+    path = Path(sys.argv[0])
+    if path.stem != "lakebed" or len(path.parts) == 1 or shutil.which("lakebed") == str(path.absolute()):
+        return "lakebed"
+    relative = os.path.relpath(path)
+    if os.sep not in relative:
+        relative = os.path.join(os.curdir, relative)  # noqa: PTH118 - Path drops the leading dot, and a shell needs it
+    return shlex.quote(min(str(path), relative, key=len))
 
 
 def print_json(value: Any) -> None:

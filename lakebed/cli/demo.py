@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakebed.cli.console import errors, out, print_json, progress, table
+from lakebed.cli.console import errors, out, print_json, program, progress, table
 from lakebed.cli.reports import write_report
 from lakebed.cli.truth import Finding, compare
 from warehouse.errors import ConfigError, LakebedError
@@ -20,6 +21,8 @@ from warehouse.settings import load
 
 if TYPE_CHECKING:
     from orchestration.execute import Outcome
+
+MARK = ".lakebed-demo"
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +49,7 @@ def demo_command(
     last = end.date() if end else None
     if last is not None and last >= datetime.now(UTC).date():
         raise ConfigError(f"--end {last} is not over yet (UTC); name a day before today")
-    _prepare(folder)
+    prepare(folder)
     with progress("demo") as report:
         generate(folder, seed=seed, end=last, scale=scale, progress=lambda what, share: report(f"generating {what} ({share:.0%})"))
         config = folder / "lakebed.toml"
@@ -72,13 +75,21 @@ def demo_command(
     _tell(config, folder, outcome, findings, kept, written, seconds)
 
 
-def _prepare(folder: Path) -> None:
-    """A fresh folder; refuses to empty one that is not a demo's."""
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / "inputs").is_dir() or not (folder / "lakebed.toml").is_file():
-            raise ConfigError(f"{folder} holds something that is not a demo; name an empty folder: lakebed demo FOLDER")
-        shutil.rmtree(folder)
+def prepare(folder: Path) -> None:
+    """A fresh folder with the demo's mark in it. Raises ConfigError for one that holds anything without that mark."""
     folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / MARK
+    if any(folder.iterdir()) and not mark.is_file():
+        raise ConfigError(
+            f"{folder} holds something that is not a demo (it has no {MARK}), and nothing of it was touched; "
+            "name a new folder (lakebed demo FOLDER), or remove this one yourself"
+        )
+    for path in folder.iterdir():  # the mark stays to the end, so that an interrupted clearing can be gone on with
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path != mark:
+            path.unlink()
+    mark.write_text("Made by `lakebed demo`, which replaces all of this folder when it runs again.\n", encoding="utf-8")
 
 
 def _platform(config: Path, report: Callable[[str], None]) -> Outcome:
@@ -129,8 +140,9 @@ def _tell(
     page = next((p for p in written if p.suffix == ".html"), written[0])
     out.print(f"Report:    {page}", highlight=False, soft_wrap=True)
     out.print(f"Warehouse: {folder / 'warehouse.duckdb'}", highlight=False, soft_wrap=True)
-    out.print(f"UI:        lakebed ui --config {config}    (or: make dev)", highlight=False, soft_wrap=True)
-    out.print(f"SQL:       lakebed sql --config {config} 'FROM mart.capacity_plan'", highlight=False, soft_wrap=True)
+    given = f"--config {shlex.quote(str(config))}"
+    out.print(f"UI:        {program()} ui {given}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"SQL:       {program()} sql {given} 'FROM mart.capacity_plan'", markup=False, highlight=False, soft_wrap=True)
     errors.print(f"done in {seconds:.0f} s", highlight=False)
 
 

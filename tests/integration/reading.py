@@ -30,6 +30,9 @@ class Lake:
     def has_size(self, size: int) -> bool:
         return True
 
+    def former_origins(self) -> tuple[str, ...]:
+        return ()
+
     def former(self, origin: str) -> Former | None:
         return None
 

@@ -41,6 +41,9 @@ class Memory:
     def has_size(self, size: int) -> bool:
         return True
 
+    def former_origins(self) -> tuple[str, ...]:
+        return tuple(self.seen)
+
     def former(self, origin: str) -> Former | None:
         unit = self.seen.get(origin)
         return Former((unit.batch_id,), unit.offset, unit.digest) if unit else None

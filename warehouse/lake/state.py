@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -120,6 +120,10 @@ class LakeKnowledge:
     def former(self, origin: str) -> Former | None:
         """The latest committed state of this origin."""
         return Former(tuple(self._batches[origin]), *self._progress[origin]) if origin in self._progress else None
+
+    def former_origins(self) -> Iterable[str]:
+        """Every origin that `former` knows, also of files that are gone."""
+        return tuple(self._progress)
 
     def watermark(self, table: str) -> datetime | None:
         """End of the newest committed window of `table`, naive UTC."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -34,12 +34,14 @@ class Part:
     rows: an Arrow reader, or a relation on the connection that the unit was opened with (no detour over Arrow then). Columns: the
     contract's without `batch_id`, `day` and (for files and pushes) `source`, which the lake adds; missing ones are NULL; UUIDs are text;
     the order of columns is free. Rejects have REJECT_SCHEMA (line is NULL where a file has none) and may be given for any table.
-    held: the relation reads tables of its connection, so that several passes over it cost little."""
+    held: the relation reads tables of its connection, so that several passes over it cost little.
+    collapsed: rows that the source read besides and that another row stands for; they count as read and as collapsed."""
 
     table: str
     rows: Rows
     rejects: bool = False
     held: bool = False
+    collapsed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,10 @@ class Known(Protocol):
 
     def former(self, origin: str) -> Former | None:
         """The latest committed state of this origin."""
+        ...
+
+    def former_origins(self) -> Iterable[str]:
+        """Every origin that `former` knows, also of files that are gone."""
         ...
 
     def watermark(self, table: str) -> datetime | None:

@@ -58,6 +58,9 @@ class Lake:
     def has_size(self, size: int) -> bool:
         return False
 
+    def former_origins(self) -> tuple[str, ...]:
+        return tuple(unit.origin for unit in self.landed)
+
     def former(self, origin: str) -> Former | None:
         mine = [unit for unit in self.landed if unit.origin == origin]
         return Former(tuple(u.batch_id for u in mine), mine[-1].offset, mine[-1].digest) if mine else None

@@ -32,6 +32,9 @@ class Memory:
     def has_size(self, size: int) -> bool:
         return False
 
+    def former_origins(self) -> tuple[str, ...]:
+        return tuple(self.seen)
+
     def former(self, origin: str) -> Former | None:
         unit = self.seen.get(origin)
         return Former((unit.batch_id,), unit.offset, unit.digest) if unit else None
@@ -43,6 +46,10 @@ class Memory:
 def run(folder: Path, known: Memory, *inputs: dict[str, Any]) -> list[Unit]:
     (folder / "a.csv").write_text("t,b\n2024-01-01,x\n")
     os.utime(folder / "a.csv", (time.time() - 3600,) * 2)
+    return read(folder, known, *inputs)
+
+
+def read(folder: Path, known: Memory, *inputs: dict[str, Any]) -> list[Unit]:
     group = GroupSettings.model_validate({"kind": "group", "inputs": inputs})
     found = list(units("s", group, config=Settings(root=folder), known=known, window=DAY))
     known.seen.update({u.origin: u for u in found})
@@ -60,6 +67,25 @@ def test_named_inputs_keep_their_own_accounts(tmp_path: Path) -> None:
     assert [u.origin for u in first] == ["a.csv#rows", "a.csv"]
     assert len({u.batch_id for u in first}) == 2
     assert run(tmp_path, known, {**TABLE, "name": "rows"}, LOG) == []
+
+
+def test_a_log_that_one_input_brought_is_not_a_former_log_of_another(tmp_path: Path) -> None:
+    known = Memory()
+    settings = {"kind": "log_text", "path": "a.csv", "pattern": "json"}
+    assert [u.origin for u in run(tmp_path, known, {**settings, "name": "one"})] == ["a.csv#one"]
+    assert [u.bytes_read for u in run(tmp_path, known, {**settings, "name": "two"})] == [17]
+    assert [u.bytes_read for u in run(tmp_path, known, settings)] == [17]
+
+
+def test_a_named_input_knows_its_renamed_log(tmp_path: Path) -> None:
+    known = Memory()
+    log = {"kind": "log_text", "path": "*.csv*", "pattern": "json", "name": "one"}
+    run(tmp_path, known, log)
+    (tmp_path / "a.csv").rename(tmp_path / "a.csv.1")
+    with (tmp_path / "a.csv.1").open("a") as stream:
+        stream.write("late\n")
+    os.utime(tmp_path / "a.csv.1", (time.time() - 3600,) * 2)
+    assert [(u.origin, u.bytes_read) for u in read(tmp_path, known, log)] == [("a.csv.1#one", 5)]
 
 
 def test_disabled_inputs_are_not_read(tmp_path: Path) -> None:

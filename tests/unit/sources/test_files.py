@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,7 +23,7 @@ from warehouse.errors import SourceError
 from warehouse.lake.connection import scratch
 from warehouse.lake.identity import batch_id, file_digest
 from warehouse.lake.unit import Former, Part, Unit
-from warehouse.settings import FileSourceSettings, Settings
+from warehouse.settings import FileSourceSettings, LakeSettings, Settings
 
 LONG_AGO = time.time() - 86_400
 
@@ -39,6 +41,9 @@ class Lake:
 
     def has_size(self, size: int) -> bool:
         return any(f.offset == size for f in self.origins.values())
+
+    def former_origins(self) -> tuple[str, ...]:
+        return tuple(self.origins)
 
     def former(self, origin: str) -> Former | None:
         return self.origins.get(origin)
@@ -173,6 +178,29 @@ def test_a_rotated_log_keeps_its_former_rows_and_is_read_on_under_its_new_name(h
     assert house.run(rotates=True) == []
 
 
+def test_a_rotated_log_is_read_on_while_nothing_has_its_old_name(house: House) -> None:
+    path = house.write("data/in/app.log", b"a1\na2\n")
+    house.run(rotates=True)
+    path.rename(path.with_name("app.log.1"))
+    assert house.run(rotates=True) == []
+    house.write("data/in/app.log.1", b"a1\na2\na3\n")
+    assert house.run(rotates=True) == [("in/app.log.1", b"a3\n", 3)]
+    house.write("data/in/app.log", b"b1\n")
+    assert house.run(rotates=True) == [("in/app.log", b"b1\n", 1)]
+    assert len(house.lake.batches) == 3
+
+
+def test_a_log_that_is_new_for_sure_is_hashed_while_it_is_read(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LARGE", 5)
+    house.write("data/in/app.log", b"a1\na2\na3\n")
+    house.run(rotates=True)
+    house.write("data/in/other.log", b"b1\nb2\n")
+    settings = FileSourceSettings.model_validate({"path": "in/*"})
+    config = Settings(root=house.root, data_root="data")
+    (unit,) = file_units("s", settings, config=config, known=house.lake, opener=lambda *_: iter(()), growing=is_line_file, rotates=True)
+    assert unit.identify is not None, "no former log is short enough to be its beginning"
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, lambda b: gzip.compress(b[:4]) + gzip.compress(b[4:])])
 def test_compressed_files_are_read_plain(house: House, pack: Callable[[bytes], bytes]) -> None:
     suffix = "zst" if pack is zstandard.compress else "gz"
@@ -213,6 +241,24 @@ def test_a_file_that_is_written_again_while_it_is_read_is_refused(house: House) 
     path.write_bytes(b"22\n")
     with pytest.raises(SourceError, match="changed while it was read"):
         list(unit.open(scratch()))
+
+
+def test_a_process_that_ends_does_not_wait_for_a_file_that_is_being_hashed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "endless")
+    program = (
+        "from sources.files import InputFile, _new_unit; from warehouse.settings import LakeSettings; import sys\n"
+        "_new_unit('s', InputFile(sys.argv[1], 'endless', LakeSettings(), 1, 0), lambda *_: iter(()), offset=1)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "endless")], check=True, timeout=20)
+
+
+def test_an_error_while_hashing_reaches_who_asks_for_the_digest(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(b"1\n")
+    unit = files._new_unit("s", InputFile(str(path), "in/a.log", LakeSettings(), 3, 0), lambda *_: iter(()), offset=3)
+    assert unit.identify is not None
+    with pytest.raises(SourceError, match=r"in/a\.log: changed while it was read"):
+        unit.identify()
 
 
 def test_lines_that_arrive_after_the_listing_are_not_read(house: House) -> None:

@@ -33,6 +33,9 @@ class Past:
     def has_size(self, size: int) -> bool:
         return False
 
+    def former_origins(self) -> tuple[str, ...]:
+        return tuple(self.origins)
+
     def former(self, origin: str) -> Former | None:
         return self.origins.get(origin)
 

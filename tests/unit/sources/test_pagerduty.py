@@ -59,6 +59,9 @@ class Nothing:
     def has_size(self, size: int) -> bool:
         return False
 
+    def former_origins(self) -> tuple[str, ...]:
+        return ()
+
     def former(self, origin: str) -> Former | None:
         return None
 
@@ -218,3 +221,14 @@ def test_any_json_is_an_incident_or_has_a_reason(value: Any) -> None:
     record = {**RESOLVED, "service": value, "priority": value, "custom_fields": value, "log_entries": value, "body": value}
     with contextlib.suppress(UnreadableRecordError):
         assert incident(record).incident_id == "Q1ABC"
+
+
+def test_older_states_of_an_incident_are_counted_as_collapsed(tmp_path: Path) -> None:
+    states = [{**RESOLVED, "updated_at": f"2026-11-02T1{hour}:00:00Z", "title": f"state {hour}"} for hour in (1, 3, 2)]
+    (unit,) = export(tmp_path, {"incidents": [*states, {**RESOLVED, "id": "Q2"}, {"id": "broken"}]})
+    good, rejects = unit.open(scratch())
+    assert (good.collapsed, rejects.collapsed) == (2, 0)
+    assert sorted((r["incident_id"], r["title"]) for r in good.rows.read_all().to_pylist()) == [  # type: ignore[union-attr]
+        ("Q1ABC", "state 3"),
+        ("Q2", "Disk full on db"),
+    ]

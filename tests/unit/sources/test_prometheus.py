@@ -85,6 +85,9 @@ class Lake:
     def has_size(self, size: int) -> bool:
         return False
 
+    def former_origins(self) -> tuple[str, ...]:
+        return ()
+
     def former(self, origin: str) -> Former | None:
         return None
 

@@ -197,6 +197,7 @@ def test_windows_give_a_watermark_and_files_their_former_content(lake: Lake) -> 
     assert former is not None
     assert (former.batch_ids, former.offset, former.digest) == (("b2",), 100, "d")
     assert known.former("nothing") is None
+    assert set(known.former_origins()) == {origin, "a.csv"}
 
 
 def test_a_batch_belongs_to_the_origin_that_brought_it_last(lake: Lake) -> None:

@@ -78,6 +78,9 @@ class Nothing:
     def has_size(self, size: int) -> bool:
         return False
 
+    def former_origins(self) -> tuple[str, ...]:
+        return ()
+
     def former(self, origin: str) -> Former | None:
         return None
 
