@@ -17,6 +17,7 @@ from tests.contract_rows import write
 from tests.lakes import open_lake
 from warehouse.contracts import CONTRACTS
 from warehouse.settings import load
+from warehouse.tiers.publish import publish
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:module 'sre_(constants|parse)' is deprecated:DeprecationWarning"),  # great_expectations' import
@@ -166,6 +167,8 @@ def test_changes_make_no_stretch_of_data_to_look_back_from(folder: Path) -> None
 )
 def test_what_was_derived_and_no_more_is_made_good_by_a_run_that_derives_nothing(step: str, resumed: list[str], folder: Path) -> None:
     put(folder / "logs" / "a.csv", SPARSE[:1])
+    with open_lake(folder) as lake:
+        publish(lake)
 
     def die(message: str) -> None:
         if message == step:
