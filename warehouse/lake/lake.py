@@ -96,6 +96,8 @@ class Lake:
             work.replace_slice(part.table, unit.slice, part.rows, connection=connection, scope=unit.scope, held=part.held)
         else:
             work.append_once(part.table, part.rows, connection=connection, held=part.held)
+        if part.collapsed:
+            work.count_collapsed(part.table, part.collapsed)
 
     def replace_slice(
         self,

@@ -44,7 +44,7 @@ def open_read_only(settings: Settings, macros: str = "") -> duckdb.DuckDBPyConne
     connection, catalog = attach(settings, read_only=True)
     try:
         if macros:
-            with _keyboard():
+            with _keyboard(connection):
                 connection.execute(macros)
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET enable_progress_bar = false")
@@ -113,7 +113,7 @@ def query(
 
 def _start(connection: duckdb.DuckDBPyConnection, statement: Statement, timeout_s: float, expired: threading.Event) -> Result:
     try:
-        with _keyboard():
+        with _keyboard(connection):
             reader = connection.execute(statement.text).to_arrow_reader(BATCH_ROWS)
     except duckdb.Error as error:
         raise _explained(error, timeout_s, expired) from None
@@ -132,12 +132,14 @@ def _start(connection: duckdb.DuckDBPyConnection, statement: Statement, timeout_
 
 
 @contextmanager
-def _keyboard() -> Iterator[None]:
-    """Ctrl+C during a query comes out of DuckDB as a RuntimeError; it is a KeyboardInterrupt again here."""
+def _keyboard(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Ctrl+C during a query comes out of DuckDB as a RuntimeError; it is a KeyboardInterrupt again here. The query's threads go on until
+    they are told: what comes next on the connection would wait for them."""
     try:
         yield
     except RuntimeError as error:
         if "Query interrupted" in str(error):
+            connection.interrupt()
             raise KeyboardInterrupt from None
         raise
 

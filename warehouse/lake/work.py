@@ -130,6 +130,11 @@ class Work:
         mode = "upsert" if contract(table).shape in ("entity", "snapshot") else "append"
         self._add(_Write(stage_rejects(connection or self.lake.connection, target, rows), mode, rejects_only=True))
 
+    def count_collapsed(self, table: str, rows: int) -> None:
+        """Count rows of a table that the source read and folded into others that were staged."""
+        self.writes[table].staged.rows_read += rows
+        self.writes[table].staged.rows_collapsed += rows
+
     def commit(self) -> Landed:
         """Commit everything, or raise and leave the lake as it was. A batch that is there already is a no-op."""
         self.step("staged")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sources.incidents import UnreadableRecordError, utc
 from sources.pagerduty import incident, units
+from tests.lakes import open_lake
 from warehouse.contracts import contract
 from warehouse.errors import SourceError
 from warehouse.lake import Former, Slice, Unit, scratch
@@ -228,6 +229,10 @@ def test_older_states_of_an_incident_are_counted_as_collapsed(tmp_path: Path) ->
     (unit,) = export(tmp_path, {"incidents": [*states, {**RESOLVED, "id": "Q2"}, {"id": "broken"}]})
     good, rejects = unit.open(scratch())
     assert (good.collapsed, rejects.collapsed) == (2, 0)
+    with open_lake(tmp_path) as lake:
+        lake.land(unit)
+        counts = lake.connection.execute("SELECT rows_read, rows_landed, rows_collapsed, rows_quarantined FROM meta.ingest_log").fetchall()
+    assert counts == [(5, 2, 2, 1)]
     assert sorted((r["incident_id"], r["title"]) for r in good.rows.read_all().to_pylist()) == [  # type: ignore[union-attr]
         ("Q1ABC", "state 3"),
         ("Q2", "Disk full on db"),
