@@ -6,9 +6,11 @@ from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Materiali
 
 from orchestration.resources import Platform
 from orchestration.retention_assets import retention_assets
+from warehouse.contracts import CONTRACTS
 
 UPKEEP = ("publish", "retention", "drill", "report")
 PUBLISHED = [AssetKey(["mart", name]) for name in ("service_health_daily", "cost_by_service_daily", "capacity_plan", "roi")]
+REPORTED = [AssetKey(name.split(".")) for name in CONTRACTS if name.startswith("mart.")]
 
 
 @asset(key=["hot", "warehouse"], group_name="publish", deps=PUBLISHED, kinds={"duckdb"}, owners=["team:platform"])
@@ -28,6 +30,22 @@ def hot_warehouse(context: AssetExecutionContext, platform: Platform) -> Materia
     )
 
 
+@asset(key=["report", "executive"], group_name="report", deps=REPORTED, kinds={"html", "markdown"}, owners=["team:platform"])
+def executive_report(context: AssetExecutionContext, platform: Platform) -> MaterializeResult[None]:
+    """The executive report of the newest marts, in every format, beside the configuration."""
+    from orchestration.reporting import write_report
+    from reports import FORMATS
+
+    paths = write_report(platform.settings, "executive", FORMATS)
+    return MaterializeResult(
+        metadata={
+            "summary": f"{len(paths)} files",
+            "path": MetadataValue.path(str(paths[0])),
+            "bytes": sum(p.stat().st_size for p in paths),
+        }
+    )
+
+
 def upkeep_assets() -> Sequence[AssetsDefinition]:
     """All of them."""
-    return [hot_warehouse, *retention_assets()]
+    return [hot_warehouse, executive_report, *retention_assets()]

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakebed.cli.console import errors, out, print_json, program, progress, table
-from lakebed.cli.reports import write_report
 from lakebed.cli.truth import Finding, compare
 from warehouse.errors import ConfigError, LakebedError
 from warehouse.settings import load
@@ -44,6 +43,8 @@ def demo_command(
     Generates 90 days of telemetry, incidents and bills as real systems write them, runs sources, checks, transforms, models, retention
     and archive, publishes warehouse.duckdb and writes the executive report. Then, and only then, it opens the truth."""
     from lakebed.demo import generate
+    from orchestration.reporting import write_report
+    from reports import FORMATS
 
     started = time.monotonic()
     last = end.date() if end else None
@@ -56,7 +57,7 @@ def demo_command(
         outcome = _platform(config, report)
         kept = _upkeep(config, report)
         report("report")
-        written = write_report(load(config), "executive", folder / "reports", ["html", "md", "csv", "parquet"])
+        written = write_report(load(config), "executive", FORMATS, folder / "reports")
     findings = _findings(config, folder / "truth.json")
     seconds = time.monotonic() - started
     if as_json:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lakebed.cli.console import DEFAULT_CONFIG, ConfigOption, JsonOption, out, print_json
 from warehouse.settings import load
-
-if TYPE_CHECKING:
-    from warehouse.settings import Settings
 
 DEFAULT_FORMATS = "html,md,csv,parquet"
 
@@ -29,23 +26,11 @@ def report_command(
     as_json: JsonOption = False,
 ) -> None:
     """Write a report from the marts: findings with charts, what they rest on, and the SQL that shows each."""
-    settings = load(config)
-    paths = write_report(settings, name, folder, [f.strip() for f in formats.split(",") if f.strip()])
+    from orchestration.reporting import write_report
+
+    paths = write_report(load(config), name, [f.strip() for f in formats.split(",") if f.strip()], folder)
     if as_json:
         print_json([str(p) for p in paths])
         return
     for path in paths:
         out.print(str(path), highlight=False, soft_wrap=True)
-
-
-def write_report(settings: Settings, name: str, folder: Path | None, formats: list[str]) -> list[Path]:
-    """Render a report over a read-only connection and return the paths."""
-    from reports import render
-    from transforms.model import macros
-    from warehouse.lake.query import open_read_only
-
-    connection = open_read_only(settings, macros())
-    try:
-        return render(name, connection, folder or Path(settings.root) / "reports", formats)
-    finally:
-        connection.close()

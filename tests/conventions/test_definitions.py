@@ -29,10 +29,11 @@ with warnings.catch_warnings(record=True) as caught:
     defs = build_defs()
     defs.get_repository_def()
     keys = [key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()]
-    for job in defs.jobs:
-        defs.resolve_job_def(job.name)
+    jobs = {job.name: [node.name for node in defs.resolve_job_def(job.name).nodes] for job in defs.jobs}
     checks = [key.to_user_string() for key in defs.resolve_asset_graph().asset_check_keys]
-print(json.dumps({"keys": keys, "checks": checks, "warnings": [f"{w.category.__name__}: {w.message}" for w in caught]}))
+idle = [job for job, steps in jobs.items() if not steps]
+said = [f"{w.category.__name__}: {w.message}" for w in caught]
+print(json.dumps({"keys": keys, "checks": checks, "idle": idle, "warnings": said}))
 """
 
 
@@ -78,3 +79,7 @@ def test_every_table_has_a_check_that_blocks_and_one_that_warns(definitions: dic
 
 def test_the_only_warning_is_dagsters_own_preview_notice(definitions: dict[str, list[str]]) -> None:
     assert [w for w in definitions["warnings"] if not w.startswith("PreviewWarning")] == []
+
+
+def test_every_job_has_something_to_do(definitions: dict[str, list[str]]) -> None:
+    assert definitions["idle"] == []
