@@ -178,7 +178,7 @@ ANALYSES = (
         ("mart.roi",),
         (),
         estimate_roi,
-        reads=("core.incidents", "mart.cost_opportunities", "core.costs_daily"),
+        reads=("core.incidents", "mart.service_health_daily", "mart.cost_opportunities", "core.costs_daily"),
         settings=("models", "roi"),
     ),
 )

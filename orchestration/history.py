@@ -41,14 +41,13 @@ class History:
     def frame(self, name: str) -> pl.DataFrame:
         """A frame of transforms/frames over the window; days that are blocked or unchecked are left out."""
         model = load_frames()[name]
-        sql = model.sql
-        for table in model.inputs:
-            sql = without_days(sql, table, unusable_days(self.lake, table, self.window))
-        wanted = {k: v for k, v in bounds(self.window).items() if f"${k}" in sql}
-        return self.select(sql, wanted)
+        wanted = {k: v for k, v in bounds(self.window).items() if f"${k}" in model.sql}
+        return self.select(model.sql, wanted, reads=model.inputs)
 
-    def select(self, sql: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
-        """Any other SELECT on the lake, as polars."""
+    def select(self, sql: str, parameters: Mapping[str, object] | None = None, *, reads: Iterable[str] = ()) -> pl.DataFrame:
+        """Any other SELECT on the lake, as polars; days of the tables `reads` that are blocked or unchecked are left out."""
+        for name in reads:
+            sql = without_days(sql, name, unusable_days(self.lake, name, self.window))
         table = self.lake.query(sql, dict(parameters or {}))
         found = pl.from_arrow(table)
         assert isinstance(found, pl.DataFrame)
@@ -68,7 +67,7 @@ def without_days(sql: str, table: str, days: Iterable[date]) -> str:
     listed = ", ".join(f"DATE '{d}'" for d in days)
     if not listed:
         return sql
-    return re.sub(rf"\b(FROM|JOIN)\s+{re.escape(table)}\b", rf"\1 (FROM {table} WHERE day NOT IN ({listed}))", sql)
+    return re.sub(rf"\b(FROM|JOIN)\s+{re.escape(table)}\b", rf"\1 (FROM {table} WHERE day NOT IN ({listed}))", sql, flags=re.IGNORECASE)
 
 
 def epoch_ends(days: Iterable[date], *, before: date, gap_days: int = EPOCH_GAP_DAYS) -> list[date]:

@@ -54,10 +54,12 @@ def _incidents(history: History) -> list[Row]:
         """SELECT count(*) AS incidents, avg(resolve_s) / 3600 AS mttr, stddev_samp(resolve_s) / 3600 / sqrt(count(resolve_s)) AS error,
                   (max(day) - min(day)) + 1 AS days FROM core.incidents WHERE day >= $start AND day < $end""",
         {"start": history.window.start, "end": history.window.end},
+        reads=["core.incidents"],
     ).row(0, named=True)
     observed = history.select(
         "SELECT count(DISTINCT day) AS days FROM mart.service_health_daily WHERE day >= $start AND day < $end",
         {"start": history.window.start, "end": history.window.end},
+        reads=["mart.service_health_daily"],
     ).item()
     days = max(int(observed or 0), int(facts["days"] or 0))
     if facts["incidents"] < MIN_INCIDENTS or not days:
