@@ -121,12 +121,12 @@ def _families(chain: Sequence[Bundle], table: str) -> list[list[Bundle]]:
     by_id = {b.bundle_id: b for b in chain}
     families = []
     for active in active_bundles(chain, table=table):
-        family, todo = [active], list(active.supersedes)
-        while todo:
-            old = by_id[todo.pop()]
+        family, outstanding = [active], list(active.supersedes)
+        while outstanding:
+            old = by_id[outstanding.pop()]
             if old not in family:
                 family.append(old)
-                todo += old.supersedes
+                outstanding += old.supersedes
         families.append(family)
     return families
 

@@ -50,14 +50,14 @@ def apply_plan(
     was placed since; and ArchiveError when what was sealed cannot be read back equal."""
     started = time.monotonic()
     plan, done = stored_plan(lake, plan_id)
-    todo = [d for d in plan.decisions if d.action != "keep" and (d.table, d.day) not in done]
+    outstanding = [d for d in plan.decisions if d.action != "keep" and (d.table, d.day) not in done]
     result = Applied(plan_id, done_before=len(done))
     day = today or datetime.now(UTC).date()
-    _refuse_doubts(lake, plan, todo, day)
-    for number, decision in enumerate(todo, 1):
-        progress(f"{decision.action} {decision.table} {decision.day} ({number} of {len(todo)})")
+    _refuse_doubts(lake, plan, outstanding, day)
+    for number, decision in enumerate(outstanding, 1):
+        progress(f"{decision.action} {decision.table} {decision.day} ({number} of {len(outstanding)})")
         if number % LOOK_AGAIN == 0:
-            _refuse_held(lake, plan_id, todo[number - 1 :], day)
+            _refuse_held(lake, plan_id, outstanding[number - 1 :], day)
             for log in GROWING_LOGS:
                 merge_files(lake, log)
         _carry_out(lake, plan_id, decision, result, run_id)
@@ -83,25 +83,25 @@ def _carry_out(lake: Lake, plan_id: str, decision: Decision, result: Applied, ru
     result.bytes += decision.bytes
 
 
-def _refuse_doubts(lake: Lake, plan: Plan, todo: list[Decision], today: date) -> None:
+def _refuse_doubts(lake: Lake, plan: Plan, outstanding: list[Decision], today: date) -> None:
     if plan.uncovered:
         raise RetentionError(
             f"plan {plan.plan_id} has no rule for {', '.join(plan.uncovered)}; add a rule to [retention] (keep_days absent keeps for ever)"
         )
     present = {(p.table, p.day): p.version for p in pieces(lake)}
-    for decision in todo:
+    for decision in outstanding:
         version = present.get((decision.table, decision.day))
         if version != decision.version:
             raise RetentionError(
                 f"{decision.table} {decision.day} has version {version} and plan {plan.plan_id} was made for {decision.version}; "
                 "nothing was done. Make a new plan"
             )
-    _refuse_held(lake, plan.plan_id, todo, today)
+    _refuse_held(lake, plan.plan_id, outstanding, today)
 
 
-def _refuse_held(lake: Lake, plan_id: str, todo: list[Decision], today: date) -> None:
+def _refuse_held(lake: Lake, plan_id: str, outstanding: list[Decision], today: date) -> None:
     holds = all_holds(lake, today)
-    for decision in todo:
+    for decision in outstanding:
         for hold in holds:
             if hold.covers(decision.table, decision.day, today):
                 raise RetentionError(f"{decision.table} {decision.day} is under {hold.label}, placed after plan {plan_id}. Make a new plan")

@@ -83,9 +83,9 @@ def settle(
 
     limit: at most so many (table, day), newest first. Raises LakeError at the first batch whose sorted files would hold other rows."""
     started = time.monotonic()
-    todo = unsettled(lake, today=today, tables=tables)
-    chosen = todo[:limit]
-    result = Settled(left=len(todo) - len(chosen))
+    outstanding = unsettled(lake, today=today, tables=tables)
+    chosen = outstanding[:limit]
+    result = Settled(left=len(outstanding) - len(chosen))
     for number, (table, days) in enumerate(batches(chosen), 1):
         progress(f"settle {table} {min(days)} to {max(days)} (batch {number})")
         done = rewrite(lake, table, days)
@@ -98,11 +98,11 @@ def settle(
     return result
 
 
-def batches(todo: Sequence[Unsettled]) -> list[tuple[str, list[date]]]:
+def batches(outstanding: Sequence[Unsettled]) -> list[tuple[str, list[date]]]:
     """Days of one table that are settled in one transaction: at most 32, and no more bytes than are written again in a moment."""
     found: list[tuple[str, list[date]]] = []
     size = 0
-    for table, day, bytes_ in sorted(todo, key=lambda u: (u.table, -u.day.toordinal())):
+    for table, day, bytes_ in sorted(outstanding, key=lambda u: (u.table, -u.day.toordinal())):
         if found and found[-1][0] == table and len(found[-1][1]) < BATCH_DAYS and size + bytes_ <= BATCH_BYTES:
             found[-1][1].append(day)
             size += bytes_
