@@ -133,9 +133,7 @@ def _families(chain: Sequence[Bundle], table: str) -> list[list[Bundle]]:
 
 def _count_lake(lake: Lake, definition: Contract, condition: str, value: str) -> dict[date, int]:
     day = "day" if definition.has_day else f"DATE '{NO_DAY}'"
-    rows = lake.connection.execute(
-        f"SELECT {day}, count(*) FROM {definition.storage_name} WHERE {condition} GROUP BY ALL", [value]
-    ).fetchall()
+    rows = lake.connection.execute(f"SELECT {day}, count(*) FROM {definition.full_name} WHERE {condition} GROUP BY ALL", [value]).fetchall()
     return {r[0]: int(r[1]) for r in rows}
 
 

@@ -72,7 +72,7 @@ def seal(lake: Lake, table: str, day: date, *, run_id: str | None = None) -> Sea
 def day_query(definition: Contract) -> str:
     """The SELECT of a day's rows in the order of the sort key; the day is bound."""
     columns = ", ".join(identifier(n) for n in definition.column_names)
-    return f"SELECT {columns} FROM {definition.storage_name} WHERE day = ? {day_order(definition)}"
+    return f"SELECT {columns} FROM {definition.full_name} WHERE day = ? {day_order(definition)}"
 
 
 def day_order(definition: Contract) -> str:

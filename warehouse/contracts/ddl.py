@@ -31,11 +31,17 @@ def create_view(contract: Contract) -> str:
     """The view that people and transforms read, over the table that holds the rows.
 
     meta.day_state shows the latest record of each (table, day); every other view shows its table."""
-    columns = ", ".join(f'"{name}"' for name in contract.column_names)
-    query = f"SELECT {columns} FROM {contract.storage_name}"
+    query = decoded(contract, contract.storage_name)
     if contract.full_name == "meta.day_state":
         query += " QUALIFY row_number() OVER (PARTITION BY table_name, day ORDER BY version DESC, sequence DESC) = 1"
     return f"CREATE OR REPLACE VIEW {contract.full_name} AS {query}"
+
+
+def decoded(contract: Contract, stored: str, *extra: str) -> str:
+    """The SELECT of the contract's columns, and of `extra` ones as they are, from a relation with the stored columns."""
+    expressions = dict(contract.encoding.decoded) if contract.encoding else {}
+    columns = [f'{expressions[name]} AS "{name}"' if name in expressions else f'"{name}"' for name in contract.column_names]
+    return f"SELECT {', '.join([*columns, *extra])} FROM {stored}"
 
 
 def plain_schema(contract: Contract) -> str:

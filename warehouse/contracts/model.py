@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Severity = Literal["error", "warn"]
@@ -51,6 +51,17 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoding:
+    """Columns that settled files hold otherwise than landed ones, and how the view makes the contract's columns of them.
+
+    columns: physical columns besides the contract's, NULL where a file lacks them.
+    decoded: (column of the contract, DuckDB expression over the physical columns that gives its value for every row, landed or settled)."""
+
+    columns: tuple[Column, ...]
+    decoded: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """One table, once.
 
@@ -76,6 +87,7 @@ class Contract:
     may_be_empty: bool = False
     row_rules: tuple[RowRule, ...] = ()
     expectations: tuple[Expectation, ...] = ()
+    encoding: Encoding | None = None
     owner: str = "platform"
     tags: tuple[str, ...] = field(default_factory=tuple)
 
@@ -93,6 +105,14 @@ class Contract:
     def storage_name(self) -> str:
         """Where the rows really are: `raw` and `meta` are views over `store`, so encodings can change without touching a reader."""
         return f"store.{self.schema}_{self.name}" if self.schema in ("raw", "meta") else self.full_name
+
+    @property
+    def stored_columns(self) -> tuple[Column, ...]:
+        """Columns of the table under the view: those of the contract, of which an encoding makes some optional, and the encoding's own."""
+        if self.encoding is None:
+            return self.columns
+        optional = {name for name, _ in self.encoding.decoded}
+        return (*(replace(c, required=False) if c.name in optional else c for c in self.columns), *self.encoding.columns)
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from warehouse.contracts.encodings import SAMPLES
 from warehouse.contracts.focus import ENUMERATIONS, FOCUS_COLUMNS, ISO_4217
 from warehouse.contracts.model import Column, Contract, Expectation, RowRule
 
@@ -117,6 +118,7 @@ METRIC_POINTS = Contract(
     grain=("source", "series_id", "time"),
     time_column="time",
     sort_key=("source", "series_id", "time"),
+    encoding=SAMPLES,
     row_rules=(in_slice(),),
     expectations=(
         Expectation(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.contracts import CONTRACTS, Column
+from warehouse.contracts import CONTRACTS, Column, Contract
 from warehouse.contracts.ddl import QUARANTINE_COLUMNS, create_table, create_view, quarantine_name
 from warehouse.errors import LakeError
 from warehouse.lake.connection import identifier, literal, load_extension, scratch
@@ -135,21 +135,30 @@ def migrate(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
 
 def _missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
     present: dict[str, dict[str, str]] = {}
+    required: set[tuple[str, str]] = set()
     rows = connection.execute(
-        "SELECT schema_name || '.' || table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'lake'"
+        "SELECT schema_name || '.' || table_name, column_name, data_type, is_nullable FROM duckdb_columns() WHERE database_name = 'lake'"
     ).fetchall()
-    for table, column, kind in rows:
+    for table, column, kind, nullable in rows:
         present.setdefault(table, {})[column] = kind
+        if not nullable:
+            required.add((table, column))
     schemas = {r[0] for r in connection.execute("SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'lake'").fetchall()}
     statements = [f"CREATE SCHEMA {s}" for s in SCHEMAS if s not in schemas]
     for contract in CONTRACTS.values():
-        changes = _table_changes(contract.storage_name, contract.columns, present, contract.has_day and contract.shape != "log")
+        changes = _table_changes(contract.storage_name, contract.stored_columns, present, contract.has_day and contract.shape != "log")
+        changes += [f"ALTER TABLE {contract.storage_name} ALTER COLUMN {n} DROP NOT NULL" for n in _now_optional(contract, required)]
         statements += changes
         if contract.storage_name != contract.full_name and (changes or contract.full_name not in present):
             statements.append(create_view(contract))
         if contract.schema != "meta":
             statements += _table_changes(quarantine_name(contract), QUARANTINE_COLUMNS, present, False)
     return statements
+
+
+def _now_optional(contract: Contract, required: set[tuple[str, str]]) -> list[str]:
+    """Columns that the lake's table requires and the contract's encoding leaves out of settled files."""
+    return [c.name for c in contract.stored_columns if not c.required and (contract.storage_name, c.name) in required]
 
 
 def _table_changes(name: str, columns: tuple[Column, ...], present: dict[str, dict[str, str]], by_day: bool) -> list[str]:

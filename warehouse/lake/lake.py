@@ -229,7 +229,7 @@ class Lake:
         if again is not None or len(set(paths)) < len(paths):
             raise LakeError(f"{again[0] if again else paths} is part of {storage_name} already; nothing was registered")
         self.connection.execute(
-            f"CALL ducklake_add_data_files('lake', ?, ?, schema => ?, hive_partitioning => {str(hive).lower()})",
+            f"CALL ducklake_add_data_files('lake', ?, ?, schema => ?, hive_partitioning => {str(hive).lower()}, allow_missing => true)",
             [table, list(paths), schema],
         )
 

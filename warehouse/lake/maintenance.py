@@ -65,7 +65,7 @@ def merge_files(lake: Lake, storage_name: str) -> bool:
         return False
     path = f"{lake.folder(storage_name)}/merged_{uuid4()}.parquet"
     lake.connection.execute(f"COPY (FROM {storage_name}) TO {literal(path)} ({SETTLED_PARQUET})")
-    merged = bool(replace_files(lake, [Replacement(before, path, before.row_count)], f"merge {storage_name}"))
+    merged = bool(replace_files(lake, [Replacement(before, (path,), before.row_count)], f"merge {storage_name}"))
     if not merged:
         forget(path)
     return merged

@@ -10,7 +10,8 @@ import duckdb
 
 from warehouse.lake.state import NO_DAY
 
-SETTLED = "settled_"
+SETTLED, SORTED = "settled_", "sorted_"
+"""How file names begin: settling has nothing left to do; sorted, but not in the dense form of its table."""
 _FILES = """
 SELECT s.schema_name || '.' || t.table_name AS storage_name, coalesce(CAST(v.partition_value AS DATE), ?::DATE) AS day,
        list(f.data_file_id ORDER BY f.data_file_id) AS files,

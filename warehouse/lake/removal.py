@@ -38,7 +38,7 @@ def drop(lake: Lake, table: str, day: date, plan_id: str, *, present: Partition 
         )
         insert(lake.connection, "store.meta_retention_plans", [(*planned, utc_now(lake.connection))])
 
-    if not replace_files(lake, [Replacement(before, None, 0)], f"drop {table} {day} plan {plan_id}", within=record):
+    if not replace_files(lake, [Replacement(before, (), 0)], f"drop {table} {day} plan {plan_id}", within=record):
         raise RetentionError(f"{table} {day} was written while plan {plan_id} was applied; nothing of it was dropped. Make a new plan")
     return before.row_count
 
@@ -90,7 +90,7 @@ def erase(lake: Lake, table: str, day: date, condition: str, values: tuple[objec
     definition = contract(table)
     before = partition(lake.connection, definition.storage_name, day)
     where = f"day = DATE '{day}' AND" if definition.has_day else ""
-    row = lake.connection.execute(f"SELECT count(*) FROM {definition.storage_name} WHERE {where} ({condition})", list(values)).fetchone()
+    row = lake.connection.execute(f"SELECT count(*) FROM {definition.full_name} WHERE {where} ({condition})", list(values)).fetchone()
     count = int(row[0]) if row else 0
     if count == 0:
         return 0
@@ -105,7 +105,7 @@ def erase(lake: Lake, table: str, day: date, condition: str, values: tuple[objec
     write_sorted(lake, lake.connection, definition, day_rows(definition, day, condition=condition), path, values)
     if not left:
         forget(path)
-    if not replace_files(lake, [Replacement(before, path if left else None, left)], f"erase from {table} {day}", within=record):
+    if not replace_files(lake, [Replacement(before, (path,) if left else (), left)], f"erase from {table} {day}", within=record):
         forget(path)
         raise LakeError(f"{table} {day} was written while rows were erased from it; nothing of it was changed. Run it again")
     return count
@@ -122,7 +122,7 @@ def erase_quarantined(lake: Lake, table: str, value: str) -> int:
     path, left = f"{lake.folder(name)}/merged_{uuid4()}.parquet" if before.row_count > count else None, before.row_count - count
     if path is not None:
         lake.connection.execute(f"COPY (FROM {name} WHERE contains(record, ?) IS NOT TRUE) TO {literal(path)} ({SETTLED_PARQUET})", [value])
-    if not replace_files(lake, [Replacement(before, path, left)], f"erase from {name}"):
+    if not replace_files(lake, [Replacement(before, (path,) if path else (), left)], f"erase from {name}"):
         forget(path)
         raise LakeError(f"{name} was written while rows were erased from it; nothing of it was changed. Run it again")
     return count

@@ -1,4 +1,4 @@
-"""Maintenance's ways to write rows that are there already: `rewrite` (a day sorted, in one file) and `put_day` (from the archive), on one
+"""Maintenance's ways to write rows that are there already: `rewrite` (a day sorted and dense) and `put_day` (from the archive), on one
 primitive that swaps files and refuses when what it was told about is not what is there. Taking rows away is `removal`."""
 
 from __future__ import annotations
@@ -6,17 +6,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from uuid import uuid4
 
 import duckdb
+import pyarrow as pa
 
 from warehouse.contracts import CONTRACTS, Contract, contract
+from warehouse.contracts.ddl import decoded
 from warehouse.errors import LakeError
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.digest import BATCH_ROWS, Digest, quick_digest, quick_digests
 from warehouse.lake.lake import Lake
-from warehouse.lake.partitions import SETTLED, Partition, nothing, partition, partitions
+from warehouse.lake.partitions import SETTLED, SORTED, Partition, nothing, partition, partitions
 from warehouse.lake.state import NO_DAY, append_states
 
 SETTLED_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 524288"
@@ -36,30 +39,44 @@ class Rewritten:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A partition as it was seen, and what is to stand in its place: one file of so many rows, or nothing."""
+    """A partition as it was seen, and what is to stand in its place: files of so many rows together, or nothing."""
 
     before: Partition
-    path: str | None
+    paths: tuple[str, ...]
     rows: int
 
 
-def rewrite(lake: Lake, table: str, days: Collection[date]) -> Rewritten:
-    """Write each day (NO_DAY: a table without days) as one file sorted by the contract's sort key, all in one transaction.
+@dataclass(frozen=True, slots=True)
+class DenseForm:
+    """How settled files of a table are written densely (`Contract.encoding` says how they are read).
+
+    order: columns that the rows must be sorted by.
+    write: gets the sorted rows without `day` and a source of new paths, returns the files."""
+
+    order: tuple[str, ...]
+    write: Callable[[pa.RecordBatchReader, Callable[[], Path]], list[Path]]
+
+
+def rewrite(lake: Lake, table: str, days: Collection[date], dense: DenseForm | None = None) -> Rewritten:
+    """Write each day (NO_DAY: a table without days) sorted into one file, or into the few files of its dense form, in one transaction.
 
     Rows and the days' versions stay. Left alone are days without rows, days written so already, and days that another writer came between.
-    Raises LakeError when a new file does not hold the same rows, bit for bit; nothing is changed then."""
+    A day whose dense files would not give back its rows bit for bit is written plainly.
+    Raises LakeError when the new files do not hold the same rows even so; nothing is changed then."""
     definition = contract(table)
     parts = [p for p in partitions(lake.connection, [definition.storage_name]) if p.day in days and p.files and not p.settled]
     if not parts:
         return Rewritten()
-    new = {p.day: Replacement(p, new_file(lake, definition, p.day), p.row_count) for p in parts}
+    paths: dict[date, list[str]] = {p.day: [] for p in parts}
     try:
-        _write_days(lake, definition, {day: str(r.path) for day, r in new.items()})
+        _write_days(lake, definition, paths, dense if lake.data_folder else None)
     except BaseException:
-        forget(*(r.path for r in new.values()))
+        forget(*chain.from_iterable(paths.values()))
         raise
-    done = replace_files(lake, list(new.values()), f"settle {table} {min(new)} {len(new)} day(s)")
-    forget(*(r.path for r in new.values() if r not in done))
+    done = replace_files(
+        lake, [Replacement(p, tuple(paths[p.day]), p.row_count) for p in parts], f"settle {table} {min(paths)} {len(paths)} day(s)"
+    )
+    forget(*chain.from_iterable(paths[p.day] for p in parts if p not in [r.before for r in done]))
     return Rewritten(
         len(done),
         sum(r.rows for r in done),
@@ -74,15 +91,20 @@ def _bytes_of(lake: Lake, done: Sequence[Replacement]) -> int:
     return sum(p.bytes for p in partitions(lake.connection, [done[0].before.storage_name]) if p.day in days) if done else 0
 
 
-def _write_days(lake: Lake, definition: Contract, paths: Mapping[date, str]) -> None:
-    """Write every day sorted to its path, and prove that the files hold the lake's rows, all days in one pass over each."""
+def _write_days(lake: Lake, definition: Contract, paths: dict[date, list[str]], dense: DenseForm | None) -> None:
+    """Write every day, note its paths, and prove that the files hold the lake's rows, all days in one pass over each."""
     lake.step("settling")
-    for day, path in paths.items():
-        _copy_sorted(lake.connection, definition, day_rows(definition, day), path, SETTLED_PARQUET)
-    expected = _day_digests(lake, definition, f"FROM {definition.storage_name} WHERE {_where(definition, paths)}")
+    for day in paths:
+        if dense is None:
+            _write_plainly(lake, definition, day, paths[day], SETTLED_PARQUET)
+        else:
+            _write_densely(lake, definition, day, paths[day], dense)
+    expected = _day_digests(lake, definition, f"FROM {definition.full_name} WHERE {_where(definition, paths)}")
     for day, found in _file_digests(lake, definition, paths).items():
         if found != expected.get(day):
-            _copy_sorted(lake.connection, definition, day_rows(definition, day), paths[day], WITHOUT_DICTIONARIES)
+            forget(*paths[day])
+            paths[day].clear()
+            _write_plainly(lake, definition, day, paths[day], WITHOUT_DICTIONARIES)
     if _file_digests(lake, definition, paths) != expected:
         raise LakeError(
             f"{definition.full_name}: the sorted files of {min(paths)} to {max(paths)} do not hold the lake's rows; nothing was changed"
@@ -90,10 +112,26 @@ def _write_days(lake: Lake, definition: Contract, paths: Mapping[date, str]) -> 
     lake.step("settled")
 
 
-def _file_digests(lake: Lake, definition: Contract, paths: Mapping[date, str]) -> dict[date, Digest]:
-    files = ", ".join(literal(p) for p in paths.values())
+def _write_plainly(lake: Lake, definition: Contract, day: date, paths: list[str], options: str) -> None:
+    paths.append(new_file(lake, definition, day, settled=True))
+    _copy_sorted(lake.connection, definition, day_rows(definition, day), paths[-1], options)
+
+
+def _write_densely(lake: Lake, definition: Contract, day: date, paths: list[str], dense: DenseForm) -> None:
+    def new_path() -> Path:
+        paths.append(new_file(lake, definition, day, settled=True))
+        return Path(paths[-1])
+
+    query = f"{day_rows(definition, day)} ORDER BY {', '.join(identifier(n) for n in dense.order)}"
+    dense.write(lake.connection.execute(query).to_arrow_reader(BATCH_ROWS), new_path)
+
+
+def _file_digests(lake: Lake, definition: Contract, paths: Mapping[date, Sequence[str]]) -> dict[date, Digest]:
+    files = ", ".join(literal(p) for p in chain.from_iterable(paths.values()))
     hive = "hive_partitioning = true, hive_types = {'day': DATE}" if definition.has_day else "hive_partitioning = false"
-    return _day_digests(lake, definition, f"FROM read_parquet([{files}], {hive})")
+    columns = ", ".join(f"NULL::{c.type} AS {identifier(c.name)}" for c in definition.stored_columns)
+    stored = f"(SELECT {columns} WHERE FALSE UNION ALL BY NAME FROM read_parquet([{files}], union_by_name = true, {hive}))"
+    return _day_digests(lake, definition, f"FROM ({decoded(definition, stored)})")
 
 
 def _day_digests(lake: Lake, definition: Contract, source: str) -> dict[date, Digest]:
@@ -112,12 +150,14 @@ def _where(definition: Contract, days: Collection[date]) -> str:
     return f"day >= DATE '{min(days)}' AND day <= DATE '{max(days)}' AND day IN ({named})"
 
 
-def new_file(lake: Lake, definition: Contract, day: date) -> str:
-    """A new path for the settled rows of a day, where the lake can register it."""
+def new_file(lake: Lake, definition: Contract, day: date, *, settled: bool = False) -> str:
+    """A new path for sorted rows of a day, where the lake can register it.
+
+    settled: settling has nothing left to do with it; so it is with all sorted files of tables that have no dense form."""
     folder = lake.folder(definition.storage_name) + (f"/day={day}" if definition.has_day else "")
     if "://" not in folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
-    return f"{folder}/{SETTLED}{uuid4()}.parquet"
+    return f"{folder}/{SETTLED if settled or definition.encoding is None else SORTED}{uuid4()}.parquet"
 
 
 def forget(*paths: str | None) -> None:
@@ -132,7 +172,7 @@ def day_rows(definition: Contract, day: date, *, condition: str | None = None) -
     columns = ", ".join(identifier(n) for n in definition.column_names if n != "day") if definition.has_day else "*"
     where = f"day = DATE '{day}'" if definition.has_day else "TRUE"
     keep = f" AND ({condition}) IS NOT TRUE" if condition else ""
-    return f"SELECT {columns} FROM {definition.storage_name} WHERE {where}{keep}"
+    return f"SELECT {columns} FROM {definition.full_name} WHERE {where}{keep}"
 
 
 def write_sorted(
@@ -187,7 +227,7 @@ def put_day(
         )
 
     write_sorted(lake, connection, definition, f"SELECT {columns} FROM {name}", path)
-    if not replace_files(lake, [Replacement(before, path, count)], f"put {definition.full_name} {day}: {reason}", within=record):
+    if not replace_files(lake, [Replacement(before, (path,), count)], f"put {definition.full_name} {day}: {reason}", within=record):
         forget(path)
         raise LakeError(f"{definition.full_name} {day} was written at the same time; nothing was changed. Run it again")
     return count
@@ -214,7 +254,7 @@ def replace_files(
             where = _where(definition, [r.before.day for r in done]) if definition else "TRUE"
             connection.execute(f"DELETE FROM {name} WHERE {where}")
             lake.step("replacing")
-            lake.register(name, [r.path for r in done if r.path], hive=definition is not None and definition.has_day)
+            lake.register(name, [p for r in done for p in r.paths], hive=definition is not None and definition.has_day)
             _refuse_other_rows(connection, name, where, done, message)
             within()
             connection.execute("CALL lake.set_commit_message('lakebed', ?)", [message])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from warehouse.contracts import Contract, contract
-from warehouse.contracts.ddl import quarantine_name
+from warehouse.contracts.ddl import decoded, quarantine_name
 from warehouse.errors import LakeError, ShrunkSourceError
 from warehouse.lake.connection import identifier
 from warehouse.lake.entities import upsert_entities
@@ -301,7 +301,7 @@ class Work:
         content = [c for c in table.columns if c.name not in (*table.grain, "batch_id", "day")]
         equal = " AND ".join(f"o.{identifier(c.name)} IS NOT DISTINCT FROM n.{identifier(c.name)}" for c in content) or "TRUE"
         files = read_files(effect.files, hive=True)
-        old = f"(SELECT * FROM {table.storage_name} WHERE source = ? AND day >= ? AND day <= ?)"
+        old = f"(SELECT * FROM {table.full_name} WHERE source = ? AND day >= ? AND day <= ?)"
         values = [self.source, days[0], days[-1]]
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE meeting AS SELECT {', '.join('n.' + identifier(n) for n in table.grain)}, "
@@ -328,7 +328,7 @@ class Work:
 
     def _quarantine_old(self, table: Contract, grain: str, effect: Effect) -> None:
         connection = self.lake.connection
-        met = f"(FROM {table.storage_name} WHERE day IN (SELECT old_day FROM meeting WHERE NOT same))"
+        met = f"(FROM {table.full_name} WHERE day IN (SELECT old_day FROM meeting WHERE NOT same))"
         losers = f"SELECT o.* FROM {met} AS o SEMI JOIN (FROM meeting WHERE NOT same) AS m USING ({grain})"
         connection.execute(
             f"""INSERT INTO {quarantine_name(table)} SELECT o.source, o.batch_id, 'superseded_by_later_ingest', ?, NULL,
@@ -337,9 +337,11 @@ class Work:
         )
         counts = connection.execute(f"SELECT day, count(*) FROM ({losers}) GROUP BY day").fetchall()
         columns = ", ".join(identifier(n) for n in table.grain)
+        of_days = "day IN (SELECT old_day FROM meeting WHERE NOT same)"
+        held = f"({decoded(table, f'{table.storage_name} WHERE {of_days}', 'rowid')})"
         connection.execute(
-            f"DELETE FROM {table.storage_name} WHERE day IN (SELECT old_day FROM meeting WHERE NOT same) "
-            f"AND ({columns}) IN (SELECT ({columns}) FROM meeting WHERE NOT same)"
+            f"DELETE FROM {table.storage_name} WHERE {of_days} AND rowid IN "
+            f"(SELECT rowid FROM {held} WHERE ({columns}) IN (SELECT ({columns}) FROM meeting WHERE NOT same))"
         )
         for day, count in counts:
             effect.removed[day] = effect.removed.get(day, 0) + int(count)

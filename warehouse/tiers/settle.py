@@ -1,4 +1,4 @@
-"""Hot to warm: a day that is past the hot window becomes one sorted, dense file per table, holding exactly the rows it held before.
+"""Hot to warm: a day that is past the hot window becomes a few sorted, dense files per table, holding exactly the rows it held before.
 
 Rows land as they come, because sorting at ingest halves its rate; here they are put in the order of the contract's sort key, once."""
 
@@ -13,9 +13,11 @@ from typing import NamedTuple
 from warehouse.contracts import CONTRACTS, Contract
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import Partition, partitions
-from warehouse.lake.rewriting import rewrite
+from warehouse.lake.rewriting import DenseForm, rewrite
 from warehouse.lake.state import NO_DAY, USABLE
+from warehouse.tiers.encoding import metrics
 
+DENSE = {"raw.metric_points": DenseForm(("source", "series_id", "time"), metrics.encode)}
 ENTITY_FILES = 8
 BATCH_DAYS = 32
 BATCH_BYTES = 256 * 2**20
@@ -88,7 +90,7 @@ def settle(
     result = Settled(left=len(outstanding) - len(chosen))
     for number, (table, days) in enumerate(batches(chosen), 1):
         progress(f"settle {table} {min(days)} to {max(days)} (batch {number})")
-        done = rewrite(lake, table, days)
+        done = rewrite(lake, table, days, DENSE.get(table))
         result.days += done.days
         result.rows += done.rows
         result.files_before += done.files_before
