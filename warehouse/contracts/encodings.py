@@ -9,7 +9,8 @@ from warehouse.contracts.model import Column, Encoding
 SHIFT = 1.5 * 2.0**52
 """Added to an integer below 2^51 it makes a double whose low bytes are the integer's: DuckDB reads byte streams of doubles only."""
 
-_INTEGER = f"coalesce(value_integer::DOUBLE, value_shifted - {SHIFT:.0f}::DOUBLE)"
+_SHIFTED = f"{SHIFT:.0f}::DOUBLE"
+_INTEGER = f"coalesce(value_integer::DOUBLE, value_shifted - {_SHIFTED})"
 
 SAMPLES = Encoding(
     (
@@ -22,7 +23,26 @@ SAMPLES = Encoding(
         (
             "value",
             f"CASE WHEN value_divisor IS NOT NULL THEN {_INTEGER} / value_divisor + coalesce(value_residual, 0) "
-            f"ELSE coalesce(value_integer::DOUBLE, value_shifted - {SHIFT:.0f}::DOUBLE, value) END",
+            f"ELSE coalesce(value_integer::DOUBLE, value_shifted - {_SHIFTED}, value) END",
         ),
+    ),
+)
+
+SPANS = Encoding(
+    (
+        Column("trace_id_bytes", "BLOB", "Trace id of 32 hex digits, as 16 bytes"),
+        Column("span_ids", "BLOB", "Span id of 16 hex digits, then its parent's (zeros: none), as 16 bytes"),
+        Column("time_rest_ns", "SMALLINT", "Start after `time`", "ns"),
+        Column("duration_shifted", "DOUBLE", f"End minus start, plus {SHIFT:.0f}", "ns"),
+    ),
+    (
+        ("trace_id", "coalesce(trace_id, lower(hex(trace_id_bytes)))"),
+        ("span_id", "coalesce(span_id, left(lower(hex(span_ids)), 16))"),
+        (
+            "parent_span_id",
+            "CASE WHEN span_ids IS NULL THEN parent_span_id ELSE nullif(right(lower(hex(span_ids)), 16), repeat('0', 16)) END",
+        ),
+        ("time_unix_nano", "coalesce(time_unix_nano, epoch_us(time) * 1000 + time_rest_ns)"),
+        ("duration_ns", f"coalesce(duration_ns, (duration_shifted - {_SHIFTED})::BIGINT)"),
     ),
 )

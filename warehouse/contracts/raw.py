@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warehouse.contracts.encodings import SAMPLES
+from warehouse.contracts import encodings
 from warehouse.contracts.focus import ENUMERATIONS, FOCUS_COLUMNS, ISO_4217
 from warehouse.contracts.model import Column, Contract, Expectation, RowRule
 
@@ -118,7 +118,7 @@ METRIC_POINTS = Contract(
     grain=("source", "series_id", "time"),
     time_column="time",
     sort_key=("source", "series_id", "time"),
-    encoding=SAMPLES,
+    encoding=encodings.SAMPLES,
     row_rules=(in_slice(),),
     expectations=(
         Expectation(
@@ -236,6 +236,7 @@ SPANS = Contract(
     grain=("source", "trace_id", "span_id"),
     time_column="time",
     sort_key=("service", "time", "trace_id", "span_id"),
+    encoding=encodings.SPANS,
     row_rules=(
         in_slice(),
         RowRule("ids_present", "trace_id <> '' AND span_id <> ''", "trace and span id are present"),

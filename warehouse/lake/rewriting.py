@@ -50,10 +50,11 @@ class Replacement:
 class DenseForm:
     """How settled files of a table are written densely (`Contract.encoding` says how they are read).
 
-    order: columns that the rows must be sorted by.
+    order: ORDER BY of the rows. stored: stored columns that are made of the contract's, by expression; the others stay as they are.
     write: gets the sorted rows without `day` and a source of new paths, returns the files."""
 
-    order: tuple[str, ...]
+    order: str
+    stored: Mapping[str, str]
     write: Callable[[pa.RecordBatchReader, Callable[[], Path]], list[Path]]
 
 
@@ -122,7 +123,9 @@ def _write_densely(lake: Lake, definition: Contract, day: date, paths: list[str]
         paths.append(new_file(lake, definition, day, settled=True))
         return Path(paths[-1])
 
-    query = f"{day_rows(definition, day)} ORDER BY {', '.join(identifier(n) for n in dense.order)}"
+    made = ", ".join(f"{expression} AS {identifier(name)}" for name, expression in dense.stored.items())
+    others = f"* EXCLUDE ({', '.join(n for n in definition.column_names if n in dense.stored)}), {made}" if made else "*"
+    query = f"SELECT {others} FROM (SELECT * FROM ({day_rows(definition, day)}) ORDER BY {dense.order})"
     dense.write(lake.connection.execute(query).to_arrow_reader(BATCH_ROWS), new_path)
 
 

@@ -15,9 +15,12 @@ from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import Partition, partitions
 from warehouse.lake.rewriting import DenseForm, rewrite
 from warehouse.lake.state import NO_DAY, USABLE
-from warehouse.tiers.encoding import metrics
+from warehouse.tiers.encoding import metrics, spans
 
-DENSE = {"raw.metric_points": DenseForm(("source", "series_id", "time"), metrics.encode)}
+DENSE = {
+    "raw.metric_points": DenseForm("source, series_id, time", {}, metrics.encode),
+    "raw.spans": DenseForm(spans.ORDER, spans.STORED, spans.encode),
+}
 ENTITY_FILES = 8
 BATCH_DAYS = 32
 BATCH_BYTES = 256 * 2**20

@@ -27,8 +27,10 @@ def column_size(values: pa.Array, encoding: str) -> int:
     return sum(written[0].row_group(i).column(0).total_compressed_size for i in range(written[0].num_row_groups))
 
 
-def _options(encodings: Mapping[str, str], names: list[str], level: int) -> dict[str, object]:
-    dictionary = [n for n in names if encodings.get(n, "DICTIONARY") == "DICTIONARY"]
+def _options(encodings: Mapping[str, str], schema: pa.Schema, level: int) -> dict[str, object]:
+    names = schema.names
+    named = [n for n in names if encodings.get(n, "DICTIONARY") == "DICTIONARY"]
+    dictionary = [leaf for n in named for leaf in _leaves(n, schema.field(n).type)]
     return {
         "compression": "zstd",
         "compression_level": level,
@@ -43,11 +45,22 @@ def _options(encodings: Mapping[str, str], names: list[str], level: int) -> dict
     }
 
 
+def _leaves(path: str, kind: pa.DataType) -> list[str]:
+    """Paths of the Parquet columns that a column of this type becomes."""
+    if pa.types.is_map(kind):
+        return [*_leaves(f"{path}.key_value.key", kind.key_type), *_leaves(f"{path}.key_value.value", kind.item_type)]
+    if pa.types.is_list(kind):
+        return _leaves(f"{path}.list.element", kind.value_type)
+    if pa.types.is_struct(kind):
+        return [leaf for f in kind for leaf in _leaves(f"{path}.{f.name}", f.type)]
+    return [path]
+
+
 @dataclass(slots=True)
 class DenseFile:
     """Rows of one form, written as whole row groups; begins another file when one is full or its columns change.
 
-    Holds back less than a row group of rows in memory."""
+    A column that is NULL in all rows of a row group is left out.     Holds back less than a row group of rows in memory."""
 
     new_path: Callable[[], Path]
     paths: list[Path] = field(default_factory=list)
@@ -75,15 +88,16 @@ class DenseFile:
         rows = pa.concat_tables(self._held, promote_options="default").combine_chunks()
         count = rows.num_rows - rows.num_rows % ROW_GROUP_ROWS if whole_groups else rows.num_rows
         self._held = [rows.slice(count)] if count < rows.num_rows else []
-        if self._writer is not None and (
-            self._writer.schema != rows.schema or (self._sink is not None and self._sink.tell() >= FILE_BYTES)
-        ):
+        rows = rows.slice(0, count)
+        rows = rows.drop_columns([n for n in rows.column_names if rows[n].null_count == count])
+        other = self._writer is not None and self._writer.schema != rows.schema
+        if other or (self._sink is not None and self._sink.tell() >= FILE_BYTES):
             self._end()
         if self._writer is None:
             self.paths.append(self.new_path())
             self._sink = pa.OSFile(str(self.paths[-1]), "wb")
-            self._writer = pq.ParquetWriter(self._sink, rows.schema, **_options(self._encodings, rows.column_names, LEVEL))
-        self._writer.write_table(rows.slice(0, count), row_group_size=ROW_GROUP_ROWS)
+            self._writer = pq.ParquetWriter(self._sink, rows.schema, **_options(self._encodings, rows.schema, LEVEL))
+        self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
 
     def _end(self) -> None:
         if self._writer is not None and self._sink is not None:
