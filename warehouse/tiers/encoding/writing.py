@@ -21,9 +21,8 @@ KEYS = ("source", "series_id", "time", "service", "severity", "trace_id")
 def column_size(values: pa.Array, encoding: str) -> int:
     """Bytes that a column chunk of these values takes in this encoding (`DICTIONARY`, or a Parquet encoding)."""
     written: list[pq.FileMetaData] = []
-    pq.write_table(
-        pa.table({"x": values}), pa.BufferOutputStream(), metadata_collector=written, **_options({"x": encoding}, ["x"], TRIAL_LEVEL)
-    )
+    table = pa.table({"x": values})
+    pq.write_table(table, pa.BufferOutputStream(), metadata_collector=written, **_options({"x": encoding}, table.schema, TRIAL_LEVEL))
     return sum(written[0].row_group(i).column(0).total_compressed_size for i in range(written[0].num_row_groups))
 
 
