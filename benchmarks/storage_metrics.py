@@ -38,6 +38,7 @@ POINTS = contract("raw.metric_points")
 ROUNDS, MERGES = 5, 4
 SCANNED_SAMPLES = 1_000_000
 """Reading is timed on sets of at least so many samples: in a smaller one the opening of files is all there is."""
+HEADS = {"Lakebed": 9, "by day": 9, "Victoria": 10, "Prom.": 8, "/VM": 7, "by day/VM": 10, "/Prom.": 8, "M/s": 6}
 SCANS = {
     "sum": "SELECT sum(value) FROM {}",
     "filter": "SELECT count(*) FROM {} WHERE value > 100",
@@ -48,9 +49,7 @@ SCANS = {
 def measure(only: Sequence[str] = ()) -> dict[str, float | None]:
     """Print the table; the ratios as geometric means, and the worst one beside VictoriaMetrics."""
     print("# bytes per sample, series table and index counted")
-    print(
-        f"{'set':28}{'samples':>11}{'Lakebed':>9}{'by day':>9}{'Victoria':>10}{'Prom.':>8}{'/VM':>7}{'by day/VM':>10}{'/Prom.':>8}{'M/s':>6}"
-    )
+    print(f"{'set':28}{'samples':>11}{''.join(f'{head:>{width}}' for head, width in HEADS.items())}")
     against_victoria, by_day, against_prometheus, scans = [], [], [], []
     for name, series in sample_sets():
         if only and name not in only:
@@ -62,7 +61,7 @@ def measure(only: Sequence[str] = ()) -> dict[str, float | None]:
         by_day.append(row["by_day"] / row["victoria"])
         against_prometheus.append(row["whole"] / row["prometheus"])
         shown = (row["whole"], row["by_day"], row["victoria"], row["prometheus"], against_victoria[-1], by_day[-1], against_prometheus[-1])
-        cells = "".join(f"{x:>{w}.3f}" for x, w in zip((*shown, row["rate"] / 1e6), heads.values(), strict=True))
+        cells = "".join(f"{x:>{w}.3f}" for x, w in zip((*shown, row["rate"] / 1e6), HEADS.values(), strict=True))
         print(f"{name:28}{int(row['samples']):>11,}{cells}   VictoriaMetrics altered {row['altered']:.1%} of the values", flush=True)
     return {
         "metrics_vs_victoriametrics": _geometric_mean(against_victoria),
