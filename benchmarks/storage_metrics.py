@@ -258,11 +258,9 @@ def _geometric_mean(ratios: Sequence[float]) -> float:
 
 def versions() -> str:
     """Peers and their versions."""
-    found = []
-    for program, option in (("victoria-metrics", "--version"), ("prometheus", "--version")):
-        done = subprocess.run([shutil.which(program) or program, option], capture_output=True, text=True, check=False)
-        found.append(next(line for line in (done.stdout + done.stderr).splitlines() if line.strip()))
-    return "; ".join([*found, f"DuckDB {duckdb.__version__}", f"PyArrow {pa.__version__}"])
+    names = ("victoria-metrics", "prometheus")
+    done = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}; ", *names], capture_output=True, text=True, check=False)
+    return f"{done.stdout}DuckDB {duckdb.__version__}; PyArrow {pa.__version__}"
 
 
 if __name__ == "__main__":

@@ -27,6 +27,10 @@ class LakeError(LakebedError):
     """The lake refused an operation: lock not obtained, file not provable, catalog missing."""
 
 
+class DiskFullError(LakeError):
+    """Writing would leave too little room on a disk; nothing was changed."""
+
+
 class RetentionError(LakebedError):
     """A retention plan cannot be made or applied."""
 

@@ -32,6 +32,9 @@ class LakeSettings(Section):
         default=SecretStr("sqlite:lake/catalog.sqlite"), description="sqlite:FILE, or postgres:DSN (secrets as ${NAME})"
     )
     memory_limit: str = Field(default="4GiB", pattern=r"^\d+(\.\d+)?(MiB|GiB|MB|GB)$")
+    min_free: str = Field(
+        default="1GiB", pattern=r"^\d+(\.\d+)?(MiB|GiB|MB|GB)$", description="Room that stays free on the disk: writing stops before"
+    )
     threads: int | None = Field(default=None, ge=1, description="DuckDB threads; default: the number of cores")
     temp_directory: str | None = None
     s3_endpoint: str | None = Field(default=None, description="host:port of an S3-compatible server")

@@ -106,9 +106,19 @@ def _prepare(catalog: Catalog, *, read_only: bool) -> None:
         file = Path(catalog.address)
         if read_only and not file.is_file():
             raise LakeError(f"there is no lake yet (no catalog at {file}); `lakebed run` or `lakebed demo` makes one")
+        if not file.exists() and _has_rows(catalog.data_path):
+            raise LakeError(
+                f"the catalog {file} is gone, and {catalog.data_path} holds files of a lake: without it nobody knows which of them count. "
+                "Put the catalog back from a backup (`lakebed doctor --repair`), or move the folder away to begin anew"
+            )
         file.parent.mkdir(parents=True, exist_ok=True)
     if "://" not in catalog.data_path and not read_only:
         Path(catalog.data_path).mkdir(parents=True, exist_ok=True)
+
+
+def _has_rows(data_path: str) -> bool:
+    """Whether a local data path holds rows of a lake."""
+    return "://" not in data_path and next(Path(data_path).glob("store/*/**/*.parquet"), None) is not None
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:

@@ -16,6 +16,7 @@ from warehouse.lake.catalog import Catalog, attach, migrate
 from warehouse.lake.connection import scratch
 from warehouse.lake.identity import batch_id
 from warehouse.lake.memory import Memory, News
+from warehouse.lake.space import refuse_full
 from warehouse.lake.state import USABLE, DayState, LakeKnowledge, append_states, insert
 from warehouse.lake.unit import Part, Rows, Slice, Unit
 from warehouse.lake.work import Landed, Work
@@ -79,6 +80,7 @@ class Lake:
             for part in unit.open(connection):
                 if unit.identify is not None and not work.batch_id:
                     work.batch_id, work.digest = unit.identify()
+                refuse_full(self.settings.lake, self.catalog.data_path)
                 self._stage_part(work, unit, part, connection)
             return work.commit()
         except BaseException:
@@ -112,6 +114,7 @@ class Lake:
         """Replace the days of a derived table by the result of a SELECT (named parameters are bound) or by Arrow rows.
 
         inputs: fingerprint of the input versions per day; every day named here gets a state even when it has no rows."""
+        refuse_full(self.settings.lake, self.catalog.data_path)
         key = batch_id("derived", table, str(days), "/".join(f"{d}:{v}" for d, v in sorted((inputs or {}).items())), _nonce(self))
         work = self.work(batch_id=key, source=table, origin=f"{table} {days or 'whole'}", run_id=run_id)
         try:

@@ -20,6 +20,7 @@ from warehouse.lake.connection import identifier, literal
 from warehouse.lake.digest import BATCH_ROWS, Digest, quick_digest, quick_digests
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import SETTLED, SORTED, Partition, nothing, partition, partitions
+from warehouse.lake.space import refuse_full
 from warehouse.lake.state import NO_DAY, append_states
 
 SETTLED_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 524288"
@@ -68,6 +69,7 @@ def rewrite(lake: Lake, table: str, days: Collection[date], dense: DenseForm | N
     parts = [p for p in partitions(lake.connection, [definition.storage_name]) if p.day in days and p.files and not p.settled]
     if not parts:
         return Rewritten()
+    refuse_full(lake.settings.lake, lake.catalog.data_path, needed=sum(p.bytes for p in parts))
     paths: dict[date, list[str]] = {p.day: [] for p in parts}
     try:
         _write_days(lake, definition, paths, dense if lake.data_folder else None)

@@ -20,6 +20,7 @@ from warehouse.contracts.ddl import create_table
 from warehouse.errors import LakeError
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.lake import Lake
+from warehouse.lake.space import refuse_full
 from warehouse.lake.state import NO_DAY, USABLE
 
 LOGS = ("meta.ingest_log", "meta.day_state", "meta.check_results", "meta.runs")
@@ -44,6 +45,7 @@ def publish(lake: Lake, *, progress: Callable[[str], None] = lambda _message: No
     target.parent.mkdir(parents=True, exist_ok=True)
     building = target.with_name(f".{target.name}.building.{os.getpid()}")
     result = Published(target)
+    refuse_full(lake.settings.lake, target.parent, needed=target.stat().st_size if target.exists() else 0)
     with lake.catalog.lock(("publish",)):
         try:
             _build(lake, target, building, result, progress)
