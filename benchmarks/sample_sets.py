@@ -85,11 +85,11 @@ def _nezha(folder: Path) -> list[Series]:
 
 
 def _read(query: str) -> list[Series]:
-    """Series of a SELECT with labels, time and value; the last of repeated times counts."""
+    """Series of a SELECT with labels, time and value; the last of repeated times counts. What is no number, not every peer takes."""
     with duckdb.connect() as connection:
         rows = connection.execute(
             f"""WITH points AS (SELECT labels, epoch_ms(time) AS ms, last(value) AS value FROM ({query})
-                                WHERE value IS NOT NULL AND time IS NOT NULL GROUP BY ALL)
+                                WHERE isfinite(value) AND time IS NOT NULL GROUP BY ALL)
                 SELECT labels, list(ms ORDER BY ms), list(value ORDER BY ms) FROM points GROUP BY labels ORDER BY labels::VARCHAR"""
         ).fetchall()
     return [Series(tuple(sorted(r[0].items())), np.array(r[1], np.int64), np.array(r[2], np.float64)) for r in rows]

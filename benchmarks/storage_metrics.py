@@ -36,7 +36,7 @@ from warehouse.tiers.settle import settle
 
 POINTS = contract("raw.metric_points")
 ROUNDS, MERGES = 5, 4
-SCANNED_SAMPLES = 1_000_000
+SCANNED_SAMPLES = 4_000_000
 """Reading is timed on sets of at least so many samples: in a smaller one the opening of files is all there is."""
 HEADS = {"Lakebed": 9, "by day": 9, "Victoria": 10, "Prom.": 8, "/VM": 7, "by day/VM": 10, "/Prom.": 8, "M/s": 6}
 SCANS = {

@@ -16,6 +16,7 @@ from warehouse.lake.catalog import Catalog, attach, migrate
 from warehouse.lake.connection import scratch
 from warehouse.lake.identity import batch_id
 from warehouse.lake.memory import Memory, News
+from warehouse.lake.optional import ensure_optional
 from warehouse.lake.space import refuse_full
 from warehouse.lake.state import USABLE, DayState, LakeKnowledge, append_states, insert
 from warehouse.lake.unit import Part, Rows, Slice, Unit
@@ -40,6 +41,7 @@ class Lake:
         connection, catalog = attach(settings, read_only=read_only)
         if not read_only:
             migrate(connection, catalog)
+            ensure_optional(connection, lambda: catalog.lock(("catalog",)))
         return cls(settings, connection, catalog)
 
     def __enter__(self) -> Lake:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
+from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
 from tests.lakes import DAY, POINT, at, day_slice, files_on_disk, open_lake, points_unit, reader, stored
 from warehouse.errors import LakeError
-from warehouse.lake import rewriting
+from warehouse.lake import Part, Unit, optional, rewriting
 from warehouse.lake.digest import Digest, quick_digest, rows_digest
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import partition
 from warehouse.lake.rewriting import rewrite
+from warehouse.lake.state import NO_DAY
 from warehouse.tiers.settle import Unsettled, batches, settle, unsettled
 
 TODAY = date(2026, 3, 20)
@@ -171,3 +174,45 @@ def test_digests_add_up_and_see_bits(lake: Lake) -> None:
         signed = digest(lake.connection, reader(POINT, [(1, at("2026-03-01"), -0.0)]))
         assert signed != digest(lake.connection, reader(POINT, [(1, at("2026-03-01"), 0.0)]))
         assert Digest.of(whole.rows, whole.hex) == whole
+
+
+def test_landed_and_settled_days_read_alike_side_by_side(lake: Lake) -> None:
+    """The catalog must not take a column for one without NULL because every landed file fills it."""
+    land_scattered(lake)
+    lake.land(spans_unit(["2026-03-01 10:00", "2026-03-02 10:00"]))
+    lake.set_states("raw.spans", dict.fromkeys(lake.states("raw.spans"), ("passed", None)))
+    before = stored(lake), lake.query("FROM raw.spans ORDER BY ALL")
+    for today in (date(2026, 3, 4), TODAY):
+        assert settle(lake, today=today).days
+        assert (stored(lake), lake.query("FROM raw.spans ORDER BY ALL")) == before
+        late = points_unit(f"late{today}", [(5, at("2026-03-01 08:00"), 1.0)])
+        lake.land(late)
+        assert lake.query("SELECT count(*) AS n FROM raw.metric_points WHERE value IS NULL")["n"].to_pylist() == [0]
+        before = stored(lake), before[1]
+        pass_all(lake)
+
+
+def spans_unit(times: list[str]) -> Unit:
+    """A span at each time, and its child."""
+
+    def parts(connection: duckdb.DuckDBPyConnection) -> Iterator[Part]:
+        rows = connection.sql(
+            """SELECT md5(t) AS trace_id, left(md5(t || n), 16) AS span_id,
+                      CASE WHEN n = 1 THEN left(md5(t || '0'), 16) END AS parent_span_id, 'cart' AS service, 'add' AS name,
+                      'SERVER' AS kind, t::TIMESTAMP AS time, epoch_ns(t::TIMESTAMP) + 7 AS time_unix_nano,
+                      31 AS duration_ns, 'OK' AS status_code FROM unnest($times) AS u(t), range(2) AS r(n)""",
+            params={"times": times},
+        )
+        yield Part("raw.spans", rows)
+
+    return Unit("s", "spans", "spans", parts)
+
+
+def test_a_row_of_nulls_left_by_a_kill_is_taken_away(tmp_path: Path) -> None:
+    with open_lake(tmp_path) as lake:
+        required = {"source": optional.MARK, "series_id": 0, "time": at("1970-01-01"), "batch_id": "", "day": NO_DAY}
+        names, marks = ", ".join(required), ", ".join("?" * len(required))
+        lake.connection.execute(f"INSERT INTO {POINTS} ({names}) VALUES ({marks})", list(required.values()))
+        assert len(stored(lake)) == 1
+    with open_lake(tmp_path) as lake:
+        assert stored(lake) == []
