@@ -230,9 +230,8 @@ def measure(values: int = VALUES) -> dict[str, Any]:
             ][0][0]
         )
         ours = sum(f.stat().st_size for f in Path(name, "lake", "store", "raw_metric_points").rglob("settled_*.parquet"))
-        print(
-            f"# {held['n']:,} values; chDB {chdb.__version__}, DuckDB {duckdb.__version__}; {ours / held['n']:.3f} and {size / held['n']:.3f} bytes a value"
-        )
+        print(f"# {held['n']:,} values; chDB {chdb.__version__}, DuckDB {duckdb.__version__}")
+        print(f"# {ours / held['n']:.3f} and {size / held['n']:.3f} bytes a value")
         ratios = {}
         for question in QUESTIONS:
             mine, theirs = _timed(question, lake, peer, days)
