@@ -25,7 +25,7 @@ FILL = {
     "BOOLEAN": False,
     "UBIGINT": 0,
     "MAP(VARCHAR, VARCHAR)": {},
-    "MAP(INTEGER, BIGINT)": {0: 1},
+    "MAP(INTEGER, BIGINT[])": {0: [1]},
 }
 
 
