@@ -74,6 +74,11 @@ def test_runs_are_as_long_as_gaps_allow(connection: duckdb.DuckDBPyConnection, v
     assert all("0,0,0,0,0" not in ",".join(str(min(n, 1)) for n in counts) for _, counts in runs)
 
 
+@pytest.mark.parametrize(("apart", "runs"), [(1, {32768: [1, 1]}), (5, {32768: [1, 0, 0, 0, 0, 1]}), (6, {32768: [1], 32774: [1]})])
+def test_a_run_goes_on_over_four_empty_buckets(connection: duckdb.DuckDBPyConnection, apart: int, runs: dict[int, list[int]]) -> None:
+    assert sketch(connection, [1.0, 1.04 ** (apart - 0.5)]) == runs
+
+
 def test_a_sketch_is_merged_by_adding_up(connection: duckdb.DuckDBPyConnection) -> None:
     """The way for many sketches, in plain SQL: the same as sketch_merge."""
     found = connection.execute(
