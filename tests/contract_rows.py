@@ -30,6 +30,7 @@ VALID: dict[str, Row] = {
     "raw.costs": {"BillingCurrency": "USD", "ChargeCategory": "Usage"},
     "mart.service_health_daily": {"error_ratio": 0.5, "latency_p50_ms": 1.0, "latency_p95_ms": 2.0, "latency_p99_ms": 2.0},
     "mart.capacity_forecasts": {"lo_95": 1.0, "lo_80": 2.0, "hi_80": 3.0, "hi_95": 3.0},
+    "core.metric_rollup_5m": {"min": 1.0, "max": 1.0, "increase": 0.0},
     "core.metric_rollup_1h": {"min": 1.0, "max": 1.0, "increase": 0.0},
     "core.resource_usage_1h": {"used_mean": 1.0, "used_max": 1.0, "capacity": 2.0},
 }
@@ -66,6 +67,7 @@ BREAKS: dict[str, dict[str, Row]] = {
         "CapacityReservationStatus_allowed": {"CapacityReservationStatus": "Idle"},
         "PricingCategory_allowed": {"PricingCategory": "OnDemand"},
     },
+    "core.metric_rollup_5m": {"count_positive": {"count": 0, "nonfinite_count": 0}},
     "core.metric_rollup_1h": {"count_positive": {"count": 0, "nonfinite_count": 0}},
     "core.log_rollup_1h": {"count_positive": {"log_count": 0}},
 }
@@ -91,7 +93,7 @@ def _value(name: str, kind: str, number: int, start: datetime) -> Any:
         "BOOLEAN": True,
         "DECIMAL(38,12)": Decimal(1),
         "MAP(VARCHAR, VARCHAR)": [("number", str(number))],
-        "MAP(INTEGER, BIGINT)": [(1, 1)],
+        "MAP(INTEGER, BIGINT[])": [(1, [1])],
     }
     return values[kind]
 

@@ -82,6 +82,12 @@ def macros() -> str:
     return "\n".join(file.read_text(encoding="utf-8") for file in _files("macros"))
 
 
+@cache
+def table_macros() -> str:
+    """DDL of the temporary table macros that people ask with, to be run after `macros()` on a connection that has the lake's tables."""
+    return "\n".join(file.read_text(encoding="utf-8") for file in _files("windows"))
+
+
 def parse(text: str, name: str) -> Model:
     """The model in the text of a file. Raises ModelError that says what is wrong with the header of `name`."""
     import yaml  # type: ignore[import-untyped,unused-ignore]

@@ -85,11 +85,11 @@ def sql_command(
 def open_session(settings: Settings, *, form: str, timeout_s: float, max_rows: int) -> Iterator[Session]:
     """Open the lake for people; the process cannot allocate more than the configured memory and 1 GiB while it is open."""
     from lakebed.cli.limits import bounded_memory
-    from transforms.model import macros
+    from transforms.model import macros, table_macros
     from warehouse.lake.query import open_read_only
 
     with bounded_memory(settings.lake.memory_limit):
-        connection = open_read_only(settings, macros())
+        connection = open_read_only(settings, macros(), table_macros())
         try:
             yield Session(settings, connection, form, timeout_s, max_rows)
         finally:

@@ -344,8 +344,8 @@ def test_a_counter_that_was_reset_lands_as_it_came_and_grows_on(lake: Lake, tmp_
     stored = lake.connection.execute("SELECT value FROM raw.metric_points WHERE source = 'counter' ORDER BY time").fetchall()
     assert [v for (v,) in stored] == values
     lake.connection.execute(macros())
-    sql, hours = load_models()["core.metric_rollup_1h"].sql, bounds(DAY)
-    grown = lake.connection.execute(f"SELECT increase, resets FROM ({sql}) WHERE source = 'counter'", hours).fetchall()
+    sql, buckets = load_models()["core.metric_rollup_5m"].sql, bounds(DAY)
+    grown = lake.connection.execute(f"SELECT sum(increase), sum(resets) FROM ({sql}) WHERE source = 'counter'", buckets).fetchall()
     assert grown == [(4 + 2 + 2, 1)]
 
 

@@ -45,8 +45,13 @@ CONTRACT_BREAKS: dict[str, dict[str, list[Row]]] = {
     "raw.spans": {"parent_known": [{"parent_span_id": "nobody"}], "volume_like_same_weekday": [{}]},
     "raw.logs": {"volume_like_same_weekday": [{}]},
     "raw.costs": {"volume_like_same_weekday": [{}]},
+    "core.metric_rollup_5m": {"min_not_above_max": [{"min": 2.0}], "increase_not_negative": [{"increase": -1.0}]},
+    "core.rollup_error": {
+        **{f"{name}_within_sketch_error": [{f"{name}_error": 0.021}] for name in ("p50", "p95", "p99")},
+        **{f"{name}_exact": [{f"{name}_error": 1e-3}] for name in ("avg", "increase")},
+    },
     "core.metric_rollup_1h": {"min_not_above_max": [{"min": 2.0}], "increase_not_negative": [{"increase": -1.0}]},
-    "core.span_rollup_5m": {"errors_within_count": [{"error_count": 2}], "sketch_complete": [{"duration_sketch": [(1, 2)]}]},
+    "core.span_rollup_5m": {"errors_within_count": [{"error_count": 2}], "sketch_complete": [{"duration_sketch": [(1, [2])]}]},
     "core.resource_usage_1h": {"capacity_positive": [{"capacity": 0.0}], "mean_not_above_max": [{"used_mean": 1.1}]},
     "core.costs_daily": {"reconciles_with_raw": [{"billed_cost": 100}]},
     "mart.service_health_daily": {

@@ -166,13 +166,17 @@ def test_late_data_reopens_the_days_it_touches_with_their_lookbacks_and_only_tho
         points(lake, "p2", [D2], hour=11)
         judge(lake, "passed", *RAW)
         assert build(lake) == {
+            "core.metric_rollup_5m": {D2, D3},
             "core.metric_rollup_1h": {D2, D3},
+            "core.rollup_error": {D2, D3},
             "core.resource_usage_1h": {D2, D3, D4},
             "core.resources": {D2, D3, D4},
         }
         changed = {k for k, v in versions(lake).items() if before[k] != v}
         assert {d for t, d in changed if t == "raw.metric_points"} == {D2}
-        assert {t for t, _ in changed} == {"raw.metric_points", "core.metric_rollup_1h", "core.resource_usage_1h", "core.resources"}
+        rollups = {"core.metric_rollup_5m", "core.metric_rollup_1h", "core.rollup_error"}
+        assert {t for t, _ in changed} == {"raw.metric_points", "core.resource_usage_1h", "core.resources"} | rollups
+        assert {d for t, d in changed if t in rollups} == {D2, D3}
         assert build(lake) == {}
 
 
@@ -201,11 +205,11 @@ def test_series_that_are_blocked_hold_back_what_reads_them(folder: Path) -> None
         points(lake, "p2", [D2])
         judge(lake, "passed", "raw.metric_points")
         judge(lake, "blocked", "raw.metric_series")
-        rollup = derive(lake, load_models()["core.metric_rollup_1h"], [D1, D2])
+        rollup = derive(lake, load_models()["core.metric_rollup_5m"], [D1, D2])
         assert (rollup.built, set(rollup.waiting.values())) == ([], {"raw.metric_series is blocked"})
         publish(lake)
         assert hot(folder, "SELECT last_seen::DATE FROM raw.metric_series") == [(D1,)]
         lake.set_states("raw.metric_series", {NO_DAY: ("waved", None)})
-        assert derive(lake, load_models()["core.metric_rollup_1h"], [D1, D2]).built == [D1, D2]
+        assert derive(lake, load_models()["core.metric_rollup_5m"], [D1, D2]).built == [D1, D2]
         publish(lake)
     assert hot(folder, "SELECT last_seen::DATE FROM raw.metric_series") == [(D2,)]

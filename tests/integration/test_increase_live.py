@@ -79,7 +79,7 @@ def hours(history: backfill.Series) -> dict[str, dict[int, float]]:
     with scratch() as connection:
         for schema in ("raw", "core"):
             connection.execute(f"CREATE SCHEMA {schema}")
-        for table in ("raw.metric_series", "raw.metric_points"):
+        for table in ("raw.metric_series", "raw.metric_points", "core.metric_rollup_5m"):
             connection.execute(plain_schema(contract(table)))
         connection.execute(macros())
         for number, (times, values) in enumerate(history.values()):
@@ -96,14 +96,24 @@ def hours(history: backfill.Series) -> dict[str, dict[int, float]]:
                    now()::TIMESTAMP AS first_seen, now()::TIMESTAMP AS last_seen, 'b' AS batch_id""",
                 [number],
             )
+        _roll_up(connection)
         return {kind: dict(_increases(connection, number)) for number, kind in enumerate(KINDS)}
+
+
+def _windows() -> Iterator[dict[str, datetime]]:
+    for day in range(2):
+        start = datetime.fromisoformat("2026-01-01") + timedelta(days=day)
+        yield {"window_start": start, "window_end": start + timedelta(days=1)}
+
+
+def _roll_up(connection: duckdb.DuckDBPyConnection) -> None:
+    for window in _windows():
+        connection.execute(f"INSERT INTO core.metric_rollup_5m BY NAME {load_models()['core.metric_rollup_5m'].sql}", window)
 
 
 def _increases(connection: duckdb.DuckDBPyConnection, series_id: int) -> Iterator[tuple[int, float]]:
     sql = load_models()["core.metric_rollup_1h"].sql
-    for day in range(2):
-        start = datetime.fromisoformat("2026-01-01") + timedelta(days=day)
-        window = {"window_start": start, "window_end": start + timedelta(days=1)}
+    for window in _windows():
         query = f"SELECT epoch_ms(time), increase FROM ({sql}) WHERE series_id = {series_id}"
         yield from connection.execute(query, window).fetchall()
 

@@ -11,7 +11,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from transforms.model import Model, load_frames, load_models, macros
+from transforms.model import Model, load_frames, load_models, macros, table_macros
 from warehouse.contracts import CONTRACTS, contract
 from warehouse.contracts.ddl import plain_schema
 from warehouse.lake import scratch
@@ -25,7 +25,7 @@ FILL = {
     "BOOLEAN": False,
     "UBIGINT": 0,
     "MAP(VARCHAR, VARCHAR)": {},
-    "MAP(INTEGER, BIGINT)": {0: 1},
+    "MAP(INTEGER, BIGINT[])": {0: [1]},
 }
 
 
@@ -113,6 +113,7 @@ def schema() -> Iterator[Database]:
     for definition in CONTRACTS.values():
         connection.execute(plain_schema(definition))
     connection.execute(macros())
+    connection.execute(table_macros())
     yield Database(connection)
     connection.close()
 

@@ -32,7 +32,7 @@ def test_trend_history_is_long_and_without_unknown_values(db: Any) -> None:
 def test_hours_without_requests_count_none_and_have_no_latency(db: Any) -> None:
     row = {"source": "s", "service": "api", "operation": "op", "kind": "SERVER", "is_entry": True, "span_count": 2, "error_count": 1}
     for time in ("2026-01-01 10:00", "2026-01-01 12:05"):
-        db.fill("core.span_rollup_5m", {**row, "time": at(time), "duration_sketch": {32768 + 470: 2}})
+        db.fill("core.span_rollup_5m", {**row, "time": at(time), "duration_sketch": {32768 + 470: [2]}})
     rows = db.run("frames.service_hourly", DAY, END)
     found = {measure: [(r["time"].hour, r["value"]) for r in rows if r["measure"] == measure] for measure in {r["measure"] for r in rows}}
     assert found["request_count"] == [(10, 2), (11, 0), (12, 2)]

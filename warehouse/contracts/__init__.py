@@ -9,10 +9,11 @@ from warehouse.contracts.mart import MART
 from warehouse.contracts.meta import META
 from warehouse.contracts.model import Column, Contract, Expectation, RowRule, Severity
 from warehouse.contracts.raw import RAW
+from warehouse.contracts.rollups import ROLLUPS
 from warehouse.contracts.series import series_id
 from warehouse.errors import ContractError
 
-CONTRACTS: dict[str, Contract] = {c.full_name: c for c in (*RAW, *CORE, *MART, *META)}
+CONTRACTS: dict[str, Contract] = {c.full_name: c for c in (*RAW, *ROLLUPS, *CORE, *MART, *META)}
 
 
 def contract(full_name: str) -> Contract:

@@ -1,17 +1,18 @@
-"""Contracts of `core.*`: conformed tables that marts and models read. Derived, so no `source` filter on delete."""
+"""Contracts of `core.*` but rollups of samples: conformed tables that marts and models read. Derived, so no `source` filter on delete."""
 
 from __future__ import annotations
 
 from warehouse.contracts.model import Column, Contract, Expectation, RowRule
-from warehouse.contracts.raw import DAY, SERIES_ID, SOURCE, in_slice, time_column
+from warehouse.contracts.raw import DAY, SOURCE, in_slice, time_column
 
 SERVICE = Column("service", "VARCHAR", "Conformed service; `unknown` where nothing names one", required=True)
 TEAM = Column("team", "VARCHAR", "Team that owns the service, from [[service_map]]")
 MONEY = "DECIMAL(38,12)"
-SKETCH_TYPE = "MAP(INTEGER, BIGINT)"
+SKETCH_TYPE = "MAP(INTEGER, BIGINT[])"
 SKETCH_NOTE = (
-    "Log buckets and their counts: key 0 holds zeros, else the key's sign is the value's and |key| - 32768 = ceil(ln |value| / ln 1.04); "
-    "read with sketch_quantile (within 2%), merge with sketch_merge or by adding counts"
+    "Log buckets in runs: from a run's first bucket to the counts of it and of those after it. Bucket 0 holds zeros, else its sign "
+    "is the value's and |bucket| - 32768 = ceil(ln |value| / ln 1.04); read with sketch_quantile (within 2%), merge with sketch_merge "
+    "or by adding counts"
 )
 SKETCH = Column("duration_sketch", SKETCH_TYPE, f"Sketch of the durations in ns. {SKETCH_NOTE}", required=True)
 
@@ -30,40 +31,6 @@ def text(name: str, description: str, *, required: bool = False) -> Column:
     """A text."""
     return Column(name, "VARCHAR", description, required=required)
 
-
-METRIC_ROLLUP_1H = Contract(
-    "core",
-    "metric_rollup_1h",
-    "Hourly rollup of every sample series; counters carry their increase with resets",
-    (
-        SOURCE,
-        SERIES_ID,
-        time_column("Start of the hour"),
-        count_of("count", "Samples in the hour with a finite value: sum / count is their mean", "1", required=True),
-        count_of("nonfinite_count", "Samples that are NaN or infinite; they enter nothing else", "1", required=True),
-        number("sum", "Sum of the values"),
-        number("min", "Smallest value"),
-        number("max", "Largest value"),
-        number("first", "Value of the first sample"),
-        number("last", "Value of the last sample"),
-        number(
-            "increase", "Counters: growth since the sample before, resets handled (the sum, for delta temporality); NULL for other kinds"
-        ),
-        count_of("resets", "Counters: resets in the hour"),
-        Column("value_sketch", SKETCH_TYPE, f"All but counters: sketch of the values. {SKETCH_NOTE}"),
-        DAY,
-    ),
-    grain=("source", "series_id", "time"),
-    time_column="time",
-    sort_key=("source", "series_id", "time"),
-    may_be_empty=True,
-    row_rules=(in_slice(), RowRule("count_positive", "count + nonfinite_count > 0", "a bucket holds at least one sample")),
-    expectations=(
-        Expectation("min_not_above_max", "no_rows", "error", "min <= max", sql="SELECT * FROM {batch} AS b WHERE min > max"),
-        Expectation("increase_not_negative", "between", "error", "a counter never shrinks", ("increase",), minimum=0),
-    ),
-    tags=("metrics",),
-)
 
 SPAN_ROLLUP_5M = Contract(
     "core",
@@ -102,7 +69,7 @@ SPAN_ROLLUP_5M = Contract(
             "no_rows",
             "error",
             "the sketch counts every span",
-            sql="SELECT * FROM {batch} AS b WHERE list_sum(map_values(duration_sketch)) <> span_count",
+            sql="SELECT * FROM {batch} AS b WHERE list_sum(flatten(map_values(duration_sketch))) <> span_count",
         ),
     ),
     tags=("traces",),
@@ -325,4 +292,4 @@ SERVICE_DEPENDENCIES_1D = Contract(
     tags=("traces",),
 )
 
-CORE = (METRIC_ROLLUP_1H, SPAN_ROLLUP_5M, LOG_ROLLUP_1H, RESOURCE_USAGE_1H, RESOURCES, COSTS_DAILY, INCIDENTS, SERVICE_DEPENDENCIES_1D)
+CORE = (SPAN_ROLLUP_5M, LOG_ROLLUP_1H, RESOURCE_USAGE_1H, RESOURCES, COSTS_DAILY, INCIDENTS, SERVICE_DEPENDENCIES_1D)

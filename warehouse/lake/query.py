@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import duckdb
@@ -36,16 +36,20 @@ class Result:
     tables: tuple[str, ...]
 
 
-def open_read_only(settings: Settings, macros: str = "") -> duckdb.DuckDBPyConnection:
+def open_read_only(settings: Settings, macros: str = "", table_macros: str = "") -> duckdb.DuckDBPyConnection:
     """A connection of its own that reads the lake (`raw.logs` is a table) and nothing else; the caller closes it.
 
-    macros: DDL of temporary macros that queries may use. No other file can be opened, no Python variable is a table, settings are
+    macros: DDL of temporary macros that queries may use; table_macros: of those that name tables of the lake, left out while the lake is
+    older than they are and lacks one (the next run adds it). No other file can be opened, no Python variable is a table, settings are
     locked. It still takes any statement: `check` or `query` stand before text that is not Lakebed's own. Raises LakeError."""
     connection, catalog = attach(settings, read_only=True)
     try:
         if macros:
             with _keyboard(connection):
                 connection.execute(macros)
+        if table_macros:
+            with suppress(duckdb.CatalogException), _keyboard(connection):
+                connection.execute(table_macros)
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET enable_progress_bar = false")
         connection.execute(f"SET max_temp_directory_size = {literal(SPILL_LIMIT)}")

@@ -15,7 +15,11 @@ import duckdb
 from warehouse.errors import QueryError
 
 SCHEMAS = ("raw", "core", "mart", "meta", "quarantine", "archive", "information_schema")
-TABLE_FUNCTIONS = ("generate_series", "json_each", "json_tree", "range", "unnest")
+TABLE_MACROS = {
+    "series_window": ("core.metric_rollup_1h", "core.metric_rollup_5m", "meta.day_state", "raw.metric_points", "raw.metric_series"),
+}
+"""Table macros of `transforms/windows`, and the tables that they read."""
+TABLE_FUNCTIONS = ("generate_series", "json_each", "json_tree", "range", "unnest", *TABLE_MACROS)
 ALLOWED = (
     f"allowed is one SELECT, DESCRIBE or SUMMARIZE, or EXPLAIN of one, over the schemas {', '.join(SCHEMAS)} "
     f"and the table functions {', '.join(TABLE_FUNCTIONS)}"
@@ -109,7 +113,7 @@ def _walk(node: Any, scope: frozenset[str], tables: set[str]) -> None:
         _check_table(node, scope, tables)
     elif kind == "TABLE_FUNCTION":
         skipped.add("function")
-        _check_table_function(node["function"])
+        _check_table_function(node["function"], tables)
         _walk(node["function"]["children"], scope, tables)
     elif kind == "SHOW_REF" and (node["query"] is None or node["show_type"] not in ("DESCRIBE", "SUMMARY")):
         raise QueryError(f"SHOW is not allowed here, read information_schema.tables or use .tables; {ALLOWED}")
@@ -151,10 +155,11 @@ def _check_table(node: dict[str, Any], scope: frozenset[str], tables: set[str]) 
     tables.add(f"{schema}.{table.lower()}")
 
 
-def _check_table_function(function: dict[str, Any]) -> None:
+def _check_table_function(function: dict[str, Any], tables: set[str]) -> None:
     name = str(function.get("function_name", "")).lower()
     if name not in TABLE_FUNCTIONS or function.get("schema", "") not in ("", "main") or function.get("catalog", ""):
         raise QueryError(f"the table function {name} is not allowed here; {ALLOWED}")
+    tables.update(TABLE_MACROS.get(name, ()))
 
 
 def _check_function(written: str) -> None:

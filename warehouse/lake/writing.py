@@ -15,6 +15,8 @@ from warehouse.errors import LakeError
 from warehouse.lake.connection import identifier, literal
 
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
+# Derived tables are written once: a seventh smaller with dictionaries and a higher level, and no payload of a NaN to keep.
+DERIVED_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9"
 # DuckDB compares values when it makes a dictionary, so that -0.0 becomes 0.0 and one NaN another: measurements are written without one.
 PLAIN = "DICTIONARY_SIZE_LIMIT 0"
 
@@ -95,6 +97,8 @@ def read_files(files: Sequence[StagedFile], *, hive: bool) -> str:
 
 def _options(contract: Contract) -> str:
     """Texts need their dictionary, measurements must not have one."""
+    if not contract.has_source:
+        return DERIVED_PARQUET
     texts = [c for c in contract.columns if c.type == "VARCHAR" and c.name not in ("source", "batch_id")]
     return PARQUET if texts else f"{PARQUET}, {PLAIN}"
 

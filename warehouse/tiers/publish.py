@@ -25,6 +25,8 @@ from warehouse.lake.state import NO_DAY, USABLE
 
 LOGS = ("meta.ingest_log", "meta.day_state", "meta.check_results", "meta.runs")
 SCHEMAS = ("raw", "core", "mart", "meta")
+AS_LARGE_AS_RAW = ("core.metric_rollup_5m",)
+"""Derived tables of which the hot tier holds as few days as of raw ones."""
 
 
 @dataclass(slots=True)
@@ -168,10 +170,11 @@ def _remember(lake: Lake, contract: Contract, versions: Mapping[date, int]) -> N
 
 
 def _first_day(lake: Lake, contract: Contract, held: Collection[date]) -> date:
-    """First day that the hot tier keeps of a table: all of marts, the newest days of rollups and raw tables."""
+    """First day that the hot tier keeps of a table: all of marts, the newest days of rollups, fewer of raw tables."""
     if contract.schema == "mart" or not held:
         return date.min
-    days = lake.settings.publish.raw_days if contract.schema == "raw" else lake.settings.publish.rollup_days
+    few = contract.schema == "raw" or contract.full_name in AS_LARGE_AS_RAW
+    days = lake.settings.publish.raw_days if few else lake.settings.publish.rollup_days
     return max(held) - timedelta(days=days - 1)
 
 

@@ -110,7 +110,7 @@ def test_days_without_rows_say_why(project: Path) -> None:
             ("03-03", "03-03"): ("no source brought rows for the day", True),
             ("03-04", "03-04"): ("the day is open and nothing has come yet", True),
         }
-        found = reasons(lake, "core.metric_rollup_1h")
+        found = reasons(lake, "core.metric_rollup_5m")
         assert found["03-01", "03-01"] == ("waits: raw.metric_points is blocked", False)
         assert found["03-02", "03-02"] == ("its inputs have rows, but it has not been built: `lakebed run` does it", False)
         assert found["03-03", "03-04"] == ("no input: raw.metric_points has no rows on the day", True)
@@ -123,22 +123,22 @@ def test_built_analysed_dropped_and_quarantined_days_say_so(project: Path) -> No
     days = {date(2026, 3, 2): "v1"}
     with open_lake(project) as lake:
         lake.set_states("raw.metric_points", {date(2026, 3, 1): ("passed", None), date(2026, 3, 2): ("passed", None)})
-        for table in ("core.metric_rollup_1h", "mart.trends"):
+        for table in ("core.metric_rollup_5m", "mart.trends"):
             lake.replace_slice(table, Slice(date(2026, 3, 2), date(2026, 3, 3)), f"SELECT * FROM {table}", inputs=days)
-        assert reasons(lake, "core.metric_rollup_1h")["03-02", "03-02"][0] == "built; none of its inputs' rows belong in it"
+        assert reasons(lake, "core.metric_rollup_5m")["03-02", "03-02"][0] == "built; none of its inputs' rows belong in it"
         assert reasons(lake, "mart.trends")["03-02", "03-02"] == ("analysed, and nothing was found", True)
         lake.connection.execute(
             "INSERT INTO quarantine.metric_points VALUES ('s', 'b', 'finite', 'f', 1, '{}', DATE '2026-03-03', TIMESTAMP '2026-03-03')"
         )
         assert reasons(lake, "raw.metric_points")["03-03", "03-03"] == ("every row of the day is in quarantine (1 rows)", False)
         lake.replace_slice(
-            "core.metric_rollup_1h",
+            "core.metric_rollup_5m",
             Slice(date(2026, 3, 3), date(2026, 3, 4)),
-            "SELECT * FROM core.metric_rollup_1h",
+            "SELECT * FROM core.metric_rollup_5m",
             inputs={date(2026, 3, 3): "v1"},
         )
-        lake.set_states("core.metric_rollup_1h", {date(2026, 3, 3): ("dropped", "rule 1")})
-        assert reasons(lake, "core.metric_rollup_1h")["03-03", "03-03"] == ("dropped by retention", True)
+        lake.set_states("core.metric_rollup_5m", {date(2026, 3, 3): ("dropped", "rule 1")})
+        assert reasons(lake, "core.metric_rollup_5m")["03-03", "03-03"] == ("dropped by retention", True)
 
 
 def test_an_empty_lake_has_no_empty_days(tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "UUID": st.uuids().map(str),
     "DECIMAL(38,12)": st.integers(-(10**37), 10**37).map(lambda n: Decimal(n).scaleb(-12)),
     "MAP(VARCHAR, VARCHAR)": st.dictionaries(TEXT, st.none() | TEXT, max_size=3),
-    "MAP(INTEGER, BIGINT)": st.dictionaries(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1), max_size=3),
+    "MAP(INTEGER, BIGINT[])": st.dictionaries(
+        st.integers(-(2**31), 2**31 - 1), st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3), max_size=3
+    ),
 }
 ATTRIBUTES = st.dictionaries(TEXT, TEXT, max_size=2)
 VALUES["STRUCT(time_unix_nano BIGINT, name VARCHAR, attributes MAP(VARCHAR, VARCHAR))[]"] = st.lists(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.contract_rows import row, write
@@ -79,3 +80,14 @@ def test_a_file_that_is_none_lacks_everything(lake: Lake) -> None:
     assert is_behind(lake)
     file.unlink()
     assert is_behind(lake)
+
+
+def test_of_the_five_minute_rollup_the_file_holds_as_few_days_as_of_samples(lake: Lake) -> None:
+    days = [DAY - timedelta(days=i) for i in range(4)]
+    for table in ("core.metric_rollup_5m", "core.metric_rollup_1h"):
+        write(lake, CONTRACTS[table], [row(CONTRACTS[table], 1, day) for day in days], days=dict.fromkeys(days, "inputs"))
+        lake.set_states(table, dict.fromkeys(days, ("passed", None)))
+    publish(lake)
+    with duckdb.connect(lake.settings.resolve(lake.settings.publish.path), read_only=True) as hot:
+        held = {t: hot.execute(f"SELECT count(DISTINCT day) FROM core.metric_rollup_{t}").fetchone() for t in ("5m", "1h")}
+    assert held == {"5m": (2,), "1h": (4,)}

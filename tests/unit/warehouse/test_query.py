@@ -36,6 +36,24 @@ def door(empty_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     connection.close()
 
 
+TABLE_MACRO = "CREATE TEMP MACRO series_window(metric) AS TABLE SELECT count(*) AS n FROM raw.metric_points"
+
+
+def test_a_table_macro_is_allowed_by_name_and_says_what_it_reads(door: tuple[Settings, duckdb.DuckDBPyConnection]) -> None:
+    settings, _ = door
+    with open_read_only(settings, MACRO, TABLE_MACRO) as connection, stream(connection, "FROM series_window('m')") as result:
+        assert next(result.batches).to_pylist() == [{"n": 2}]
+        assert set(result.tables) >= {"raw.metric_points", "core.metric_rollup_1h", "meta.day_state"}
+
+
+def test_a_lake_that_lacks_a_table_of_the_macros_opens_without_them(door: tuple[Settings, duckdb.DuckDBPyConnection]) -> None:
+    settings, _ = door
+    with open_read_only(settings, MACRO, TABLE_MACRO.replace("raw.metric_points", "raw.of_the_next_release")) as connection:
+        assert query(settings, "SELECT twice(2) AS x", connection=connection).to_pylist() == [{"x": 4}]
+        with pytest.raises(QueryError, match="series_window"):
+            query(settings, "FROM series_window('m')", connection=connection)
+
+
 def ask(door: tuple[Settings, duckdb.DuckDBPyConnection], sql: str, **bounds: float) -> list[tuple[object, ...]]:
     settings, connection = door
     table = query(settings, sql, connection=connection, **bounds)  # type: ignore[arg-type]
