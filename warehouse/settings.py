@@ -48,9 +48,10 @@ class PublishSettings(Section):
 
 
 class ArchiveSettings(Section):
-    """Where sealed bundles go."""
+    """Where sealed bundles go. Keys come from the environment: LAKEBED_ARCHIVE_KEY, LAKEBED_ARCHIVE_ENCRYPTION_KEY."""
 
-    path: str = "archive"
+    path: str = Field(default="archive", description="Folder or s3://bucket/prefix")
+    encrypt: bool = Field(default=False, description="Encrypt the Parquet files of new bundles with LAKEBED_ARCHIVE_ENCRYPTION_KEY")
 
 
 class RetentionRule(Section):

@@ -1,4 +1,4 @@
-"""`lakebed archive list|verify|restore|erase|drill`."""
+"""`lakebed archive list|verify|sign|restore|erase|drill`."""
 
 from __future__ import annotations
 
@@ -77,8 +77,20 @@ def verify_command(config: ConfigOption = DEFAULT_CONFIG, table_name: TableOptio
         if result.problems:
             rows = [(p.kind, p.table, p.day, p.rows, p.path, p.detail) for p in result.problems]
             table("problems", ("what", "table", "day", "rows in doubt", "where", "detail"), rows)
+        for note in result.unproved:
+            out.print(f"not proved: {note}", highlight=False, markup=False)
     if result.problems:
         raise ArchiveError(f"{len(result.problems)} problem(s), {sum(p.rows for p in result.problems):,} rows in doubt")
+
+
+@archive.command("sign")
+def sign_command(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Sign the head and the tombstones of an archive that was begun without LAKEBED_ARCHIVE_KEY; refused when anything is not as sealed."""
+    from warehouse.archive.signing import sign, told
+    from warehouse.lake.lake import Lake
+
+    with Lake.open(load(config)) as lake:
+        out.print(told(sign(lake)), highlight=False)
 
 
 @archive.command("restore")

@@ -102,10 +102,6 @@ def folders(settings: Settings) -> Iterator[Finding]:
         )
     published = str(Path(settings.resolve(settings.publish.path)).parent)
     for key, place in {"lake.path": lake, "archive.path": archive, "publish.path": published}.items():
-        if key == "archive.path" and "://" in place:
-            message = f"{key}: {place} is in an object store, which the archive does not support"
-            yield Finding("folders", "problem", message, "give archive.path a folder")
-            continue
         problem = _written_to_store(place, settings) if place.startswith("s3://") else _written_to(Path(place))
         if problem:
             yield Finding("folders", "problem", f"{key}: {place} cannot be written: {problem}", "create it, or give this user the right to")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import uuid4
 
-from warehouse.archive.folder import ArchiveFolder
 from warehouse.archive.records import Bundle, active_bundles, finish_interrupted, recorded_bundles
 from warehouse.archive.restoring import load_day
+from warehouse.archive.storage import Storage, storage_of
 from warehouse.contracts import contract
 from warehouse.errors import ArchiveError
 from warehouse.lake.connection import scratch
@@ -39,14 +39,14 @@ class Drill:
 
 def drill(lake: Lake, *, sample: int = 3, seed: int | None = None, progress: Callable[[str], None] = lambda _message: None) -> list[Drill]:
     """Restore up to `sample` random bundles into nowhere and record the results in meta.restore_drills. No bundles: an empty list."""
-    archive = ArchiveFolder.of(lake)
-    finish_interrupted(lake, archive)
+    storage = storage_of(lake)
+    finish_interrupted(lake, storage)
     bundles = active_bundles(recorded_bundles(lake))
     chosen = random.Random(seed).sample(bundles, min(sample, len(bundles)))  # noqa: S311 - a sample, not a secret
     drills = []
     for bundle in chosen:
         progress(f"restore {bundle.table} {bundle.day}")
-        drills.append(_restore(lake, archive, bundle))
+        drills.append(_restore(lake, storage, bundle))
     lake.append_log(
         "meta.restore_drills",
         [(d.drill_id, d.bundle_id, d.row_count, d.bytes, d.duration_s, d.equal, d.details, d.drilled_at) for d in drills],
@@ -54,11 +54,11 @@ def drill(lake: Lake, *, sample: int = 3, seed: int | None = None, progress: Cal
     return drills
 
 
-def _restore(lake: Lake, archive: ArchiveFolder, bundle: Bundle) -> Drill:
+def _restore(lake: Lake, storage: Storage, bundle: Bundle) -> Drill:
     started, rows, details = time.monotonic(), 0, None
     try:
         with scratch(lake.settings.lake) as connection:
-            load_day(connection, archive, contract(bundle.table), [bundle])
+            load_day(connection, storage, contract(bundle.table), [bundle])
             row = connection.execute("SELECT count(*) FROM restored").fetchone()
             rows = int(row[0]) if row else 0
     except ArchiveError as error:

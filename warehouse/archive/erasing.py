@@ -5,7 +5,6 @@ says so. Its manifest stays, because the chain runs through it; it holds counts 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,10 +12,11 @@ from datetime import date
 import duckdb
 import pyarrow as pa
 
-from warehouse.archive.folder import TOMBSTONE, ArchiveFolder
+from warehouse.archive.keys import signed, signing_key
 from warehouse.archive.records import Bundle, active_bundles, finish_interrupted, read_manifest, recorded_bundles
 from warehouse.archive.restoring import load_day
 from warehouse.archive.sealing import day_order, write_bundle
+from warehouse.archive.storage import TOMBSTONE, Storage, storage_of
 from warehouse.contracts import Contract, contract
 from warehouse.contracts.ddl import quarantine_name
 from warehouse.errors import ArchiveError, RetentionError
@@ -66,12 +66,12 @@ def erase_subject(
     Interrupted erasures are completed by running them again.
     Raises RetentionError when a legal hold covers any of the rows (before anything is done), ArchiveError for a damaged bundle or a column
     that the table does not have."""
-    archive, definition = ArchiveFolder.of(lake), contract(table)
+    storage, definition = storage_of(lake), contract(table)
     condition = subject_condition(definition, column)
-    finish_interrupted(lake, archive)
-    finish_erasures(lake, archive)
+    finish_interrupted(lake, storage)
+    finish_erasures(lake, storage)
     in_lake = _count_lake(lake, definition, condition, value)
-    families = [f for f in _families(recorded_bundles(lake), table) if _count_family(lake, archive, definition, f, condition, value)]
+    families = [f for f in _families(recorded_bundles(lake), table) if _count_family(lake, storage, definition, f, condition, value)]
     _refuse_legal_hold(lake, table, {*in_lake, *(f[0].day for f in families)})
     result = Erased()
     for day, count in sorted(in_lake.items()):
@@ -81,10 +81,10 @@ def erase_subject(
             erase(lake, table, day, condition, (value,), reason="erasure", run_id=run_id)
     for family in families:
         progress(f"archive {table} {family[0].day}")
-        count = _count_family(lake, archive, definition, family, condition, value)
+        count = _count_family(lake, storage, definition, family, condition, value)
         result.places.append(Place(f"archive {family[0].path}", count))
         if do:
-            _reseal(lake, archive, definition, family, condition, value, count, reason, run_id)
+            _reseal(lake, storage, definition, family, condition, value, count, reason, run_id)
     quarantined = _count_quarantined(lake, definition, value)
     if quarantined:
         result.places.append(Place(quarantine_name(definition), quarantined))
@@ -104,7 +104,7 @@ def subject_condition(definition: Contract, column: str) -> str:
     raise ArchiveError(f"{definition.full_name} has no column {column!r}; its columns are {', '.join(types)} (KEY of a map as COLUMN.KEY)")
 
 
-def finish_erasures(lake: Lake, archive: ArchiveFolder) -> None:
+def finish_erasures(lake: Lake, storage: Storage) -> None:
     """Remove the files of bundles whose rows were sealed again for an erasure that died before it removed them."""
     chain = recorded_bundles(lake)
     by_id = {b.bundle_id: b for b in chain}
@@ -112,8 +112,8 @@ def finish_erasures(lake: Lake, archive: ArchiveFolder) -> None:
         if heir.rows_erased is None:
             continue
         for old in heir.supersedes:
-            if TOMBSTONE not in archive.files(by_id[old].path):
-                _bury(lake, archive, by_id[old], heir, "erasure")
+            if TOMBSTONE not in storage.files(by_id[old].path):
+                _bury(lake, storage, by_id[old], heir, "erasure")
 
 
 def _families(chain: Sequence[Bundle], table: str) -> list[list[Bundle]]:
@@ -144,13 +144,13 @@ def _count_quarantined(lake: Lake, definition: Contract, value: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _count_family(lake: Lake, archive: ArchiveFolder, definition: Contract, family: Sequence[Bundle], condition: str, value: str) -> int:
+def _count_family(lake: Lake, storage: Storage, definition: Contract, family: Sequence[Bundle], condition: str, value: str) -> int:
     """The subject's rows in a bundle and in those that it stands for and that still have their files."""
     total = 0
     for bundle in family:
-        if TOMBSTONE not in archive.files(bundle.path):
+        if TOMBSTONE not in storage.files(bundle.path):
             with scratch(lake.settings.lake) as connection:
-                load_day(connection, archive, definition, [bundle])
+                load_day(connection, storage, definition, [bundle])
                 row = connection.execute(f"SELECT count(*) FROM restored WHERE {condition}", [value]).fetchone()
                 total += int(row[0]) if row else 0
     return total
@@ -166,7 +166,7 @@ def _refuse_legal_hold(lake: Lake, table: str, days: set[date]) -> None:
 
 def _reseal(
     lake: Lake,
-    archive: ArchiveFolder,
+    storage: Storage,
     definition: Contract,
     family: Sequence[Bundle],
     condition: str,
@@ -176,13 +176,13 @@ def _reseal(
     run_id: str | None,
 ) -> None:
     active = family[0]
-    version = read_manifest(archive, active).day_version
+    version = read_manifest(storage, active).day_version
     with scratch(lake.settings.lake) as connection:
-        load_day(connection, archive, definition, [active])
+        load_day(connection, storage, definition, [active])
         connection.execute(f"DELETE FROM restored WHERE {condition}", [value])
         heir = write_bundle(
             lake,
-            archive,
+            storage,
             definition,
             active.day,
             lambda: _reader(connection, definition),
@@ -192,14 +192,14 @@ def _reseal(
             run_id=run_id,
         )
     for old in family:
-        _bury(lake, archive, old, heir, reason)
+        _bury(lake, storage, old, heir, reason)
 
 
 def _reader(connection: duckdb.DuckDBPyConnection, definition: Contract) -> pa.RecordBatchReader:
     return connection.execute(f"FROM restored {day_order(definition)}").to_arrow_reader(BATCH_ROWS)
 
 
-def _bury(lake: Lake, archive: ArchiveFolder, old: Bundle, heir: Bundle, reason: str) -> None:
+def _bury(lake: Lake, storage: Storage, old: Bundle, heir: Bundle, reason: str) -> None:
     """The tombstone first: files that are gone without one are a loss, with one an erasure."""
     lake.step("erasing")
     document = {
@@ -208,5 +208,5 @@ def _bury(lake: Lake, archive: ArchiveFolder, old: Bundle, heir: Bundle, reason:
         "reason": reason,
         "erased_at": utc_now(lake.connection).isoformat(),
     }
-    archive.write(old.path, TOMBSTONE, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
-    archive.remove_files(old.path, [f.name for f in read_manifest(archive, old).files])
+    storage.write(f"{old.path}/{TOMBSTONE}", signed("tombstone", document, signing_key()))
+    storage.remove([f"{old.path}/{f.name}" for f in read_manifest(storage, old).files])

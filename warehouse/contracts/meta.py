@@ -228,6 +228,8 @@ ARCHIVE_BUNDLES = Contract(
         _instant("sealed_at", "When", required=True),
         text("supersedes", "Bundles of the same day that this one stands for, separated by blanks"),
         count_of("rows_erased", "Rows of the superseded bundles that were erased; their files are gone, a tombstone says so", "1"),
+        text("column_names", "Columns of its files, separated by blanks; NULL in records older than this column"),
+        text("encryption_key", "Fingerprint of the key that its files are encrypted with; NULL when they are not"),
     ),
     grain=("bundle_id",),
     time_column="sealed_at",
