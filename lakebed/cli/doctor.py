@@ -102,6 +102,9 @@ def folders(settings: Settings) -> Iterator[Finding]:
         )
     published = str(Path(settings.resolve(settings.publish.path)).parent)
     for key, place in {"lake.path": lake, "archive.path": archive, "publish.path": published}.items():
+        if key == "archive.path" and "://" in place and not place.startswith("s3://"):
+            yield Finding("folders", "problem", f"{key}: {place} is neither a folder nor s3://", "give archive.path one of them")
+            continue
         problem = _written_to_store(place, settings) if place.startswith("s3://") else _written_to(Path(place))
         if problem:
             yield Finding("folders", "problem", f"{key}: {place} cannot be written: {problem}", "create it, or give this user the right to")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from warehouse.archive.keys import SIGNING, Proof, proof, signed, signing_key
 from warehouse.archive.records import Bundle
@@ -17,31 +17,49 @@ from warehouse.errors import ArchiveError
 KIND = "lakebed-archive-head-1"
 
 
-def read_head(storage: Storage) -> dict[str, Any] | None:
-    """The document of head.json; None when there is none. Raises ArchiveError when it is no such document."""
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What head.json says, and what its HMAC proves under the key at hand."""
+
+    bundle_id: str
+    manifest_sha256: str
+    count: int
+    key: str | None
+    proof: Proof
+
+    def is_behind(self, chain: Sequence[Bundle]) -> bool:
+        """Whether it is the head of an earlier time of this chain: a seal died after it was recorded."""
+        return 0 < self.count < len(chain) and chain[self.count - 1].manifest_sha256 == self.manifest_sha256
+
+    def is_end_of(self, chain: Sequence[Bundle]) -> bool:
+        """Whether it names the end of this chain."""
+        return bool(chain) and self.count == len(chain) and chain[-1].manifest_sha256 == self.manifest_sha256
+
+
+def read_head(storage: Storage) -> Head | None:
+    """The head; None when there is none. Raises ArchiveError when head.json is no head."""
     content = storage.find(HEAD)
     if content is None:
         return None
     try:
         document = json.loads(content)
-        if document["format"] != KIND or not isinstance(document["count"], int):
+        if document["format"] != KIND:
             raise ArchiveError(f"{HEAD} has another format than {KIND}")
-        found: dict[str, Any] = dict(document)
-        return found
-    except (ValueError, KeyError, TypeError) as error:
+        named = str(document["bundle_id"]), str(document["manifest_sha256"]), int(document["count"])
+        return Head(*named, document.get("key"), proof("head", content, signing_key()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArchiveError(f"{HEAD} is not the head of an archive: {error}") from None
 
 
 def refuse_without_key(storage: Storage) -> None:
     """Raises ArchiveError when the head is signed and there is no key, or another one, to sign the next with; nothing is changed then."""
-    document = read_head(storage)
-    if document is None or "hmac" not in document:
+    head = read_head(storage)
+    if head is None or head.key is None:
         return
-    found = head_proof(document)
-    if found == "no key":
+    if head.proof == "no key":
         raise ArchiveError(f"the archive is signed; set {SIGNING} to add to it")
-    if found == "wrong key":
-        raise ArchiveError(f"{SIGNING} is not the key that the archive is signed with ({document.get('key')}); nothing was added")
+    if head.proof == "wrong key":
+        raise ArchiveError(f"{SIGNING} is not the key that the archive is signed with ({head.key}); nothing was added")
 
 
 def write_head(storage: Storage, chain: Sequence[Bundle]) -> None:
@@ -50,19 +68,3 @@ def write_head(storage: Storage, chain: Sequence[Bundle]) -> None:
         last = chain[-1]
         document = {"format": KIND, "bundle_id": last.bundle_id, "manifest_sha256": last.manifest_sha256, "count": len(chain)}
         storage.write(HEAD, signed("head", document, signing_key()))
-
-
-def head_proof(document: dict[str, Any]) -> Proof:
-    """What the head's HMAC proves."""
-    return proof("head", document, signing_key())
-
-
-def is_behind(document: dict[str, Any], chain: Sequence[Bundle]) -> bool:
-    """Whether the head is that of an earlier time of this chain: a seal died after it was recorded."""
-    count = int(document["count"])
-    return 0 < count < len(chain) and chain[count - 1].manifest_sha256 == str(document["manifest_sha256"])
-
-
-def is_end_of(document: dict[str, Any], chain: Sequence[Bundle]) -> bool:
-    """Whether the head names the end of this chain."""
-    return bool(chain) and int(document["count"]) == len(chain) and chain[-1].manifest_sha256 == str(document["manifest_sha256"])

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 
-from warehouse.archive.head import head_proof, is_behind, is_end_of, read_head, write_head
+from warehouse.archive.head import read_head, write_head
 from warehouse.archive.keys import SIGNING, proof, signing_key
 from warehouse.archive.manifest import BundleFile, Manifest
 from warehouse.archive.records import Bundle, finish_interrupted, read_manifest, recorded_bundles
@@ -24,7 +24,7 @@ THREADS = max(2, min(8, os.cpu_count() or 2))
 BAD_PROOFS = {
     "unsigned": f"it carries no HMAC, and {SIGNING} is set; when all else is as sealed, `lakebed archive sign` signs it",
     "wrong key": f"it is signed with another key than {SIGNING} holds",
-    "forged": "its HMAC does not fit its content: it was written without the key",
+    "forged": "it was changed since Lakebed wrote it, or written without the key",
 }
 
 Listing = dict[str, dict[str, int]]
@@ -110,28 +110,28 @@ def _check_head(lake: Lake, storage: Storage, chain: Sequence[Bundle], result: V
     """A head that a dying seal left behind (the first one: none) is brought up to date; one that names what the lake does not know is a
     problem."""
     try:
-        document = read_head(storage)
+        head = read_head(storage)
     except ArchiveError as error:
         result.problems.append(Problem("edited head", HEAD, str(error)))
         return
-    if document is None:
+    if head is None:
         if len(chain) == 1:
             _renew_head(lake, storage)
         elif chain:
             detail = f"{len(chain)} bundle(s) are recorded; when all else is as sealed, `lakebed archive sign` writes it"
             result.problems.append(Problem("missing head", HEAD, detail))
         return
-    proved = head_proof(document)
-    if proved == "no key":
+    if head.proof == "no key":
         result.unproved.append(f"that no bundle is missing at the end, and that tombstones are ours: set {SIGNING} to prove it")
-    elif proved != "proved":
-        result.problems.append(Problem(f"{proved} head".replace("wrong key head", "wrong key"), HEAD, BAD_PROOFS[proved]))
+    elif head.proof != "proved":
+        kind = "wrong key" if head.proof == "wrong key" else f"{head.proof} head"
+        result.problems.append(Problem(kind, HEAD, BAD_PROOFS[head.proof]))
         return
-    if is_behind(document, chain):
-        if signing_key() is not None or "hmac" not in document:
+    if head.is_behind(chain):
+        if signing_key() is not None or head.key is None:
             _renew_head(lake, storage)
-    elif not is_end_of(document, chain):
-        detail = f"it names {document['bundle_id']} as number {document['count']}; the lake records {len(chain)} bundle(s)"
+    elif not head.is_end_of(chain):
+        detail = f"it names {head.bundle_id} as number {head.count}; the lake records {len(chain)} bundle(s)"
         result.problems.append(Problem("lost bundles", HEAD, f"{detail}: its records were rolled back, or belong to another archive"))
 
 
@@ -157,6 +157,8 @@ def _check_bundles(
             continue
         if (manifest.previous["manifest_sha256"] if manifest.previous else None) != bundle.previous_sha256:
             _doubt(result, bundle, "broken chain", MANIFEST, "the manifest names another predecessor than the record")
+        if not _is_of(manifest, bundle):
+            _doubt(result, bundle, "altered record", MANIFEST, "meta.archive_bundles says something else of it than the manifest")
         erased = TOMBSTONE in there and _erased(storage, bundle, chain, result)
         _check_names(bundle, manifest, there, erased, result)
         if erased:
@@ -170,6 +172,13 @@ def _check_bundles(
                 _doubt(result, bundle, "missing file", file.name, _as_sealed(file), file.rows)
     owners = {f.sha256: f"{b.path}/{f.name}" for b in chain if b.bundle_id in manifests for f in manifests[b.bundle_id].files}
     _check_contents(storage, outstanding, owners, result, progress)
+
+
+def _is_of(manifest: Manifest, bundle: Bundle) -> bool:
+    """Whether record and manifest agree on what the bundle is."""
+    said = (manifest.bundle_id, manifest.table, manifest.day, manifest.row_count, manifest.size_bytes, manifest.rows_digest)
+    recorded = (bundle.bundle_id, bundle.table, str(bundle.day), bundle.row_count, bundle.bytes, bundle.rows_digest)
+    return said == recorded and tuple(manifest.supersedes) == bundle.supersedes
 
 
 def _check_names(bundle: Bundle, manifest: Manifest, there: dict[str, int], erased: bool, result: Verification) -> None:
@@ -218,8 +227,8 @@ def _erased(storage: Storage, bundle: Bundle, chain: Sequence[Bundle], result: V
     must say so."""
     heirs = [b for b in chain if bundle.bundle_id in b.supersedes and b.rows_erased is not None]
     try:
-        document = json.loads(storage.read(f"{bundle.path}/{TOMBSTONE}"))
-        named, proved = document.get("superseded_by"), proof("tombstone", document, signing_key())
+        content = storage.read(f"{bundle.path}/{TOMBSTONE}")
+        named, proved = json.loads(content).get("superseded_by"), proof("tombstone", content, signing_key())
     except (ValueError, AttributeError, ArchiveError):
         named, proved = None, "no key"
     if named is None or [h.bundle_id for h in heirs] != [named]:

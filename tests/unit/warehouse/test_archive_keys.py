@@ -70,9 +70,9 @@ def test_a_rolled_back_record_with_its_last_bundle_gone_is_seen(signed_lake: Lak
 def test_a_head_that_was_rewritten_does_not_pass(signed_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     head = root(signed_lake) / "head.json"
     document = json.loads(head.read_text())
-    head.write_text(json.dumps({**document, "count": 2}))
+    head.write_bytes(signed("", {**document, "count": 2}, None))
     assert kinds(signed_lake) == ["forged head"]
-    head.write_text(json.dumps({k: v for k, v in document.items() if k != "hmac"}))
+    head.write_bytes(signed("", {k: v for k, v in document.items() if k != "hmac"}, None))
     assert kinds(signed_lake) == ["unsigned head"]
     head.write_text("{}")
     assert kinds(signed_lake) == ["edited head"]
@@ -105,9 +105,9 @@ def test_tombstones_count_only_with_their_hmac(signed_lake: Lake) -> None:
     assert kinds(signed_lake) == []
     path = next(root(signed_lake).glob("*/*/*/tombstone.json"))
     document = json.loads(path.read_text())
-    path.write_text(json.dumps({**document, "reason": "another"}))
+    path.write_bytes(signed("", {**document, "reason": "another"}, None))
     assert kinds(signed_lake) == ["false tombstone", "missing file"]
-    path.write_text(json.dumps({k: v for k, v in document.items() if k not in ("hmac", "key")}))
+    path.write_bytes(signed("", {k: v for k, v in document.items() if k not in ("hmac", "key")}, None))
     assert kinds(signed_lake) == ["unsigned tombstone"]
 
 
@@ -200,10 +200,13 @@ TEXTS = st.dictionaries(st.text(max_size=8).filter(lambda k: k not in ("key", "h
 @given(TEXTS, st.binary(min_size=1, max_size=40), st.binary(min_size=1, max_size=40))
 def test_a_signature_holds_for_its_kind_key_and_content_only(document: dict[str, Any], secret: bytes, other: bytes) -> None:
     key = Key(secret, "a")
-    back = json.loads(signed("head", document, key))
-    assert proof("head", back, key) == "proved"
-    assert proof("tombstone", back, key) == "forged"
-    assert proof("head", back, None) == "no key"
-    assert proof("head", {**back, "added": 1}, key) == "forged"
+    content = signed("head", document, key)
+    assert proof("head", content, key) == "proved"
+    assert proof("tombstone", content, key) == "forged"
+    assert proof("head", content, None) == "no key"
+    assert proof("head", content + b" ", None) == "forged"
+    assert proof("head", signed("head", {**json.loads(content), "added": 1}, None), key) == "forged"
+    assert proof("head", signed("head", document, None), key) == "unsigned"
+    assert proof("head", content, Key(other, "b")) == "wrong key"
     if other != secret:
-        assert proof("head", back, Key(other, "b")) == "wrong key"
+        assert proof("head", content, Key(other, "a")) == "forged"
