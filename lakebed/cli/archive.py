@@ -62,10 +62,13 @@ def list_command(config: ConfigOption = DEFAULT_CONFIG, table_name: TableOption 
 def verify_command(config: ConfigOption = DEFAULT_CONFIG, table_name: TableOption = None, as_json: JsonOption = False) -> None:
     """Check every file, manifest and link of the chain; exit code 1 when anything is not as it was sealed."""
     from warehouse.archive.verifying import verify
+    from warehouse.archive.views import refresh_views
     from warehouse.lake.lake import Lake
 
     with Lake.open(load(config)) as lake, progress("verify") as report:
         result = verify(lake, table=table_name, progress=report)
+        if not result.problems:
+            refresh_views(lake)
     if as_json:
         print_json(asdict(result))
     else:
@@ -141,20 +144,26 @@ def _tell_restored(result: Restored, as_json: bool, into_lake: bool) -> None:
 
 @archive.command("erase")
 def erase_command(
-    table_name: Annotated[str, typer.Option("--table", help="Table to erase from.")],
-    column: Annotated[str, typer.Option("--where-column", help="Column, or KEY of a map column as COLUMN.KEY.")],
-    value: Annotated[str, typer.Option("--value", help="Rows with exactly this value go.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the tombstones.")],
+    subject: Annotated[str | None, typer.Option("--subject", help="Every row of every table with this value, as text or in a map.")] = None,
+    table_name: Annotated[str | None, typer.Option("--table", help="Instead of --subject: the table to erase from.")] = None,
+    column: Annotated[str | None, typer.Option("--where-column", help="Its column, or KEY of a map column as COLUMN.KEY.")] = None,
+    value: Annotated[str | None, typer.Option("--value", help="Rows with exactly this value go.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it only counts.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Erase a subject from the lake, quarantine and every bundle of a table. Cannot be undone; a legal hold refuses it."""
-    from warehouse.archive.erasing import erase_subject
+    """Erase a subject from the lake, quarantine, logs, warehouse.duckdb and bundles. Cannot be undone; a legal hold refuses it."""
+    from warehouse.archive.erasing import erase_everywhere, erase_subject
     from warehouse.lake.lake import Lake
 
     with Lake.open(load(config)) as lake, progress("erase") as report:
-        result = erase_subject(lake, table_name, column, value, reason=reason, do=yes, progress=report)
+        if subject and not (table_name or column or value):
+            result = erase_everywhere(lake, subject, reason=reason, do=yes, progress=report)
+        elif table_name and column and value and not subject:
+            result = erase_subject(lake, table_name, column, value, reason=reason, do=yes, progress=report)
+        else:
+            raise ConfigError("give --subject VALUE, or --table, --where-column and --value")
     if as_json:
         print_json(asdict(result))
         return

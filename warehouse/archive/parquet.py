@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.parquet.encryption import create_decryption_properties, create_encryption_properties
 
-from warehouse.archive.keys import Key
 from warehouse.archive.manifest import BundleFile
 from warehouse.archive.storage import sync
 from warehouse.errors import ArchiveError
 from warehouse.lake.digest import BATCH_ROWS, Digest, rows_digest
 from warehouse.lake.identity import file_digest
+from warehouse.lake.parquet_keys import Key
 
 ROW_GROUP_ROWS = 524_288
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.archive.keys import key_for
 from warehouse.archive.parquet import open_rows, read_back, write_rows
 from warehouse.archive.records import Bundle, active_bundles, finish_interrupted, read_manifest, recorded_bundles
 from warehouse.archive.sealing import seal
@@ -23,6 +22,7 @@ from warehouse.lake.connection import identifier, literal, scratch
 from warehouse.lake.digest import BATCH_ROWS, Digest, rows_digest
 from warehouse.lake.identity import file_digest
 from warehouse.lake.lake import Lake
+from warehouse.lake.parquet_keys import key_for
 from warehouse.lake.partitions import partition
 from warehouse.lake.rewriting import put_day
 

@@ -14,7 +14,6 @@ from uuid import uuid4
 import pyarrow as pa
 
 from warehouse.archive.head import refuse_without_key, write_head
-from warehouse.archive.keys import ENCRYPTION, Key, encryption_key
 from warehouse.archive.manifest import ENCRYPTED, BundleFile, Manifest, columns_of, iso, lakebed_version, sha256_of
 from warehouse.archive.parquet import Bound, bounds, read_back, write_rows
 from warehouse.archive.records import Bundle, active_bundles, finish_interrupted, recorded_bundles
@@ -25,6 +24,7 @@ from warehouse.lake.connection import identifier
 from warehouse.lake.digest import BATCH_ROWS, Digest, rows_digest
 from warehouse.lake.lake import Lake
 from warehouse.lake.maintenance import refuse_shared_folder
+from warehouse.lake.parquet_keys import ENCRYPTION, Key, encryption_keys
 from warehouse.lake.partitions import Partition, partition
 from warehouse.lake.state import insert, utc_now
 
@@ -73,7 +73,7 @@ def seal(lake: Lake, table: str, day: date, *, run_id: str | None = None) -> Sea
 def day_query(definition: Contract) -> str:
     """The SELECT of a day's rows in the order of the sort key; the day is bound."""
     columns = ", ".join(identifier(n) for n in definition.column_names)
-    return f"SELECT {columns} FROM {definition.storage_name} WHERE day = ? {day_order(definition)}"
+    return f"SELECT {columns} FROM {definition.full_name} WHERE day = ? {day_order(definition)}"
 
 
 def day_order(definition: Contract) -> str:
@@ -133,10 +133,12 @@ def write_bundle(
 
 def _wanted_key(lake: Lake) -> Key | None:
     """The key to encrypt with, when `[archive] encrypt` says so. Raises ArchiveError when there is none."""
-    key = encryption_key() if lake.settings.archive.encrypt else None
-    if lake.settings.archive.encrypt and key is None:
+    if not lake.settings.archive.encrypt:
+        return None
+    keys = encryption_keys()
+    if not keys:
         raise ArchiveError(f"archive.encrypt is true and {ENCRYPTION} is not set; nothing was sealed. `openssl rand -hex 32` makes a key")
-    return key
+    return keys[0]
 
 
 def _write_and_read_back(

@@ -11,8 +11,9 @@ import duckdb
 from warehouse.contracts import CONTRACTS, Column
 from warehouse.contracts.ddl import QUARANTINE_COLUMNS, create_table, create_view, quarantine_name
 from warehouse.errors import LakeError
-from warehouse.lake.connection import identifier, literal, load_extension, scratch
+from warehouse.lake.connection import identifier, literal, load_extension, scratch, use_s3
 from warehouse.lake.lock import LOCK_TIMEOUT_S, advisory_locks, file_lock
+from warehouse.lake.parquet_keys import lend_keys
 from warehouse.settings import Settings
 
 SCHEMAS = ("store", "raw", "core", "mart", "meta", "quarantine", "archive")
@@ -58,6 +59,9 @@ def attach(settings: Settings, *, read_only: bool = False) -> tuple[duckdb.DuckD
     catalog = Catalog.of(settings)
     _prepare(catalog, read_only=read_only)
     connection = scratch(settings.lake)
+    if settings.archive.path.startswith("s3://"):
+        use_s3(connection, settings.lake)
+    lend_keys(connection)
     load_extension(connection, "ducklake")
     load_extension(connection, "sqlite_scanner" if catalog.kind == "sqlite" else "postgres_scanner")
     options = [f"DATA_PATH {literal(catalog.data_path)}", "OVERRIDE_DATA_PATH true", "DATA_INLINING_ROW_LIMIT 0"]

@@ -13,11 +13,12 @@ import pytest
 
 from tests.lakes import DAY, at, open_lake, points_unit
 from warehouse.archive.erasing import erase_subject
-from warehouse.archive.keys import ENCRYPTION, SIGNING
+from warehouse.archive.keys import SIGNING
 from warehouse.archive.records import recorded_bundles
 from warehouse.archive.sealing import seal
 from warehouse.archive.verifying import Problem, verify
 from warehouse.lake.lake import Lake
+from warehouse.lake.parquet_keys import ENCRYPTION
 
 TABLE = "raw.metric_points"
 DAYS = [date(2026, 3, n) for n in (1, 2, 3, 4)]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.lakes import DAY, at, open_lake, points_unit
 from warehouse.archive.erasing import erase_subject
-from warehouse.archive.keys import ENCRYPTION, SIGNING, Key, encryption_key, proof, signed
+from warehouse.archive.keys import SIGNING, proof, signed
 from warehouse.archive.records import recorded_bundles
 from warehouse.archive.restoring import restore
 from warehouse.archive.sealing import seal
@@ -23,6 +23,7 @@ from warehouse.archive.signing import sign
 from warehouse.archive.verifying import verify
 from warehouse.errors import ArchiveError
 from warehouse.lake.lake import Lake
+from warehouse.lake.parquet_keys import ENCRYPTION, Key, encryption_keys
 
 TABLE = "raw.metric_points"
 DAYS = [DAY.replace(day=n) for n in (1, 2, 3)]
@@ -172,6 +173,9 @@ def test_encrypted_bundles_come_back_with_the_key_alone(encrypted: Lake, tmp_pat
     with pytest.raises(ArchiveError, match=f"set {ENCRYPTION}"):
         restore(encrypted, TABLE, DAY, DAY, tmp_path / "none")
     assert kinds(encrypted) == []
+    monkeypatch.setenv(ENCRYPTION, f"{bytes(16).hex()},{SECRET.hex()}")
+    assert restore(encrypted, TABLE, DAY, DAY, tmp_path / "changed").rows == 5
+    monkeypatch.delenv(ENCRYPTION)
     with pytest.raises(ArchiveError, match="nothing was sealed"):
         seal(encrypted, TABLE, DAYS[1])
 
@@ -180,7 +184,7 @@ def test_encrypted_bundles_come_back_with_the_key_alone(encrypted: Lake, tmp_pat
 def test_a_key_of_another_length_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ENCRYPTION, text)
     with pytest.raises(ArchiveError, match="16, 24 or 32 bytes"):
-        encryption_key()
+        encryption_keys()
 
 
 @pytest.mark.parametrize("size", [16, 24, 32])
@@ -188,8 +192,7 @@ def test_keys_are_read_as_hex_and_as_base64(size: int, monkeypatch: pytest.Monke
     secret = bytes(range(size))
     for text in (secret.hex(), base64.b64encode(secret).decode()):
         monkeypatch.setenv(ENCRYPTION, text)
-        key = encryption_key()
-        assert key is not None
+        (key,) = encryption_keys()
         assert key.secret == secret
         assert secret.hex() not in repr(key)
 
