@@ -17,6 +17,7 @@ from orchestration.metadata import markdown_table
 from orchestration.resources import Platform
 
 RETAINED, SETTLED, TIDIED = AssetKey(["lake", "retained"]), AssetKey(["lake", "settled"]), AssetKey(["lake", "tidied"])
+FINGERPRINTED, SCRUBBED = AssetKey(["lake", "fingerprinted"]), AssetKey(["lake", "scrubbed"])
 VERIFIED, DRILLED = AssetKey(["archive", "verified"]), AssetKey(["archive", "restore_drill"])
 OWNERS = ["team:platform"]
 
@@ -58,8 +59,11 @@ def retained(context: AssetExecutionContext, platform: Platform) -> MaterializeR
 @asset(key=SETTLED, group_name="retention", deps=[RETAINED], kinds={"parquet", "ducklake"}, owners=OWNERS)
 def settled(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
     """Days past the hot window as one sorted file per table, with exactly the rows that landed."""
-    from warehouse.tiers.settle import settle
+    from warehouse.archive.scrubbing import set_aside_damaged
+    from warehouse.tiers.settle import settle, unsettled
 
+    outstanding = unsettled(platform.lake)
+    set_aside_damaged(platform.lake, {u.table for u in outstanding}, {u.day for u in outstanding}, context.run.run_id)
     result = settle(platform.lake, progress=platform.report)
     return MaterializeResult(
         metadata={
@@ -99,8 +103,11 @@ def tidied(context: AssetExecutionContext, platform: Platform) -> MaterializeRes
 def verified(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
     """Every sealed bundle compared with its hashes."""
     from warehouse.archive.verifying import verify
+    from warehouse.archive.views import refresh_views
 
     result = verify(platform.lake, progress=platform.report)
+    if not result.problems:
+        refresh_views(platform.lake)
     problems = {f"{p.kind}: {p.path}": f"{p.rows} rows of {p.table} {p.day} in doubt; {p.detail}" for p in result.problems[:50]}
     return MaterializeResult(
         metadata={
@@ -145,6 +152,50 @@ def restore_drill(context: AssetExecutionContext, platform: Platform) -> Materia
     )
 
 
+@asset(
+    key=SCRUBBED,
+    group_name="drill",
+    deps=[VERIFIED],
+    kinds={"parquet", "ducklake"},
+    owners=OWNERS,
+    check_specs=[
+        AssetCheckSpec("as_written", asset=SCRUBBED, description="Every file of lake and archive is what was written, or was healed")
+    ],
+)
+def scrubbed(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
+    """Every file of the lake and of the archive read again and compared with its hash; damage healed from bundles, else the day blocked."""
+    from warehouse.archive.scrubbing import scrub
+
+    result = scrub(platform.lake, run_id=context.run.run_id, progress=platform.report)
+    damage = {f"{f.kind}: {f.path}": f"{f.rows} rows of {f.table} {f.day}; {f.outcome}" for f in result.findings[:50]}
+    damage |= {f"{p.kind}: {p.path}": f"{p.rows} rows of {p.table} {p.day}; {p.detail}" for p in result.archive.problems[:50]}
+    healed = sum(f.healed for f in result.findings)
+    return MaterializeResult(
+        metadata={
+            "summary": f"{result.files:,} files of the lake, {result.archive.files:,} of the archive; "
+            f"{healed} healed, {result.unhealed} damaged",
+            "recorded": result.recorded,
+            "seconds": result.seconds,
+        },
+        check_results=[
+            AssetCheckResult(
+                check_name="as_written",
+                passed=not result.unhealed,
+                metadata={"damage": MetadataValue.md(markdown_table({"what": "rows and outcome"}, damage))} if damage else {},
+            )
+        ],
+    )
+
+
+@asset(key=FINGERPRINTED, group_name="retention", deps=[SETTLED], kinds={"parquet", "ducklake"}, owners=OWNERS)
+def fingerprinted(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
+    """The sha256 of every file that is new in the lake, by which the scrub and whoever archives or derives knows damage from data."""
+    from warehouse.archive.file_hashes import record_new
+
+    recorded = record_new(platform.lake)
+    return MaterializeResult(metadata={"summary": f"{recorded:,} new files", "files": recorded})
+
+
 def retention_assets() -> Sequence[AssetsDefinition]:
     """All of them."""
-    return [retained, settled, tidied, verified, restore_drill]
+    return [retained, settled, fingerprinted, tidied, verified, scrubbed, restore_drill]

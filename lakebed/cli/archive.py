@@ -1,4 +1,4 @@
-"""`lakebed archive list|verify|sign|restore|erase|drill`."""
+"""`lakebed archive list|verify|scrub|sign|restore|erase|drill`."""
 
 from __future__ import annotations
 
@@ -84,6 +84,29 @@ def verify_command(config: ConfigOption = DEFAULT_CONFIG, table_name: TableOptio
             out.print(f"not proved: {note}", highlight=False, markup=False)
     if result.problems:
         raise ArchiveError(f"{len(result.problems)} problem(s), {sum(p.rows for p in result.problems):,} rows in doubt")
+
+
+@archive.command("scrub")
+def scrub_command(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Read every file of lake and archive, compare with what was written, heal from bundles; exit code 1 when damage is left."""
+    from warehouse.archive.scrubbing import scrub
+    from warehouse.lake.lake import Lake
+
+    with Lake.open(load(config)) as lake, progress("scrub") as report:
+        result = scrub(lake, progress=report)
+    if as_json:
+        print_json(asdict(result))
+    else:
+        checked = (
+            f"{result.files:,} file(s) of the lake ({result.recorded:,} seen for the first time), {result.archive.files:,} of the archive"
+        )
+        out.print(f"{checked}; {result.seconds:.1f} s", highlight=False)
+        rows: list[tuple[object, ...]] = [(f.kind, f.table, f.day, f.rows, f.path, f.outcome) for f in result.findings]
+        rows += [(p.kind, p.table, p.day, p.rows, p.path, p.detail) for p in result.archive.problems]
+        if rows:
+            table("damage", ("what", "table", "day", "rows in doubt", "where", "what became of it"), rows)
+    if result.unhealed:
+        raise ArchiveError(f"{result.unhealed} damage(s) could not be healed")
 
 
 @archive.command("sign")

@@ -26,6 +26,7 @@ from warehouse.lake.parquet_keys import key_for
 from warehouse.lake.partitions import partition
 from warehouse.lake.rewriting import put_day
 
+RESTORED = "restored from the archive"
 SERVICE_LABELS = ("service.name", "service", "app", "job")
 
 
@@ -208,7 +209,7 @@ def restore_into_lake(
         bundles = find_bundles(lake, table, day, day)
         with scratch(lake.settings.lake) as connection:
             load_day(connection, storage, definition, bundles)
-            result.rows += put_day(lake, definition, day, connection, "restored", reason="restored from the archive", run_id=run_id)
+            result.rows += put_day(lake, definition, day, connection, "restored", reason=RESTORED, run_id=run_id)
         result.days.append(day)
         result.bundles += len(bundles)
         result.bytes += sum(b.bytes for b in bundles)

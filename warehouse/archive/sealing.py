@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
+from warehouse.archive.file_hashes import refuse_damaged
 from warehouse.archive.head import refuse_without_key, write_head
 from warehouse.archive.manifest import ENCRYPTED, BundleFile, Manifest, columns_of, iso, lakebed_version, sha256_of
 from warehouse.archive.parquet import Bound, bounds, read_back, write_rows
@@ -48,7 +49,7 @@ def seal(lake: Lake, table: str, day: date, *, run_id: str | None = None) -> Sea
 
     Nothing is written when the day's bundles hold exactly these rows. A day that was dropped gets a supplementary bundle for what arrived
     since; a day that changed since it was sealed gets a bundle that supersedes the former ones.
-    Raises ArchiveError when there is nothing to seal or the files do not read back equal."""
+    Raises ArchiveError when there is nothing to seal, a file of the lake is not what was written, or the bundle reads back otherwise."""
     refuse_shared_folder(lake)
     definition, storage = contract(table), storage_of(lake)
     finish_interrupted(lake, storage, f"{table}/day={day}")
@@ -58,6 +59,7 @@ def seal(lake: Lake, table: str, day: date, *, run_id: str | None = None) -> Sea
     former = active_bundles(recorded_bundles(lake), table=table, days=(day, day))
     if former and reduce(add, (b.digest for b in former)) == _lake_digest(lake, definition, day):
         return Sealed(tuple(former), present, already=True)
+    refuse_damaged(lake, table, day)
     state = lake.states(table, [day]).get(day)
     supersedes = () if state is not None and state.state == "dropped" else tuple(b.bundle_id for b in former)
     version = state.version if state else 0

@@ -20,11 +20,12 @@ from pathlib import Path
 from warehouse.errors import ArchiveError
 from warehouse.lake.identity import file_digest
 from warehouse.lake.lake import Lake
-from warehouse.settings import Settings
+from warehouse.settings import LakeSettings, Settings
 
 MANIFEST, PENDING, TOMBSTONE, HEAD = "manifest.json", "manifest.json.pending", "tombstone.json", "head.json"
 CATALOG = "catalog"
 GRACE_S = 24 * 3600.0
+THREADS = max(2, min(8, os.cpu_count() or 2))
 BUNDLE_DEPTH = 3
 
 
@@ -36,13 +37,18 @@ def storage_of(lake: Lake) -> Storage:
 def open_storage(settings: Settings) -> Storage:
     """The configured archive. Raises ArchiveError for an address that is neither a folder nor s3://."""
     path = settings.resolve(settings.archive.path)
-    if path.startswith("s3://"):
+    if "://" in path and not path.startswith("s3://"):
+        raise ArchiveError(f"archive.path {path}: give a folder or s3://bucket/prefix")
+    return storage_at(path, settings.lake)
+
+
+def storage_at(address: str, settings: LakeSettings) -> Storage:
+    """The storage at a folder or an s3:// address."""
+    if address.startswith("s3://"):
         from warehouse.archive.bucket import Bucket
 
-        return Bucket(path, settings.lake)
-    if "://" in path:
-        raise ArchiveError(f"archive.path {path}: give a folder or s3://bucket/prefix")
-    return Folder(Path(path))
+        return Bucket(address, settings)
+    return Folder(Path(address))
 
 
 class Storage(ABC):
@@ -190,6 +196,8 @@ class Folder(Storage):
         """sha256 of a file."""
         try:
             return file_digest(self.folder / path)
+        except FileNotFoundError:
+            raise ArchiveError(f"{path} is missing") from None
         except OSError as error:
             raise ArchiveError(f"{path} cannot be read: {error.strerror}") from None
 

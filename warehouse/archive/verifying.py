@@ -5,7 +5,6 @@ Hashing takes nearly all the time and runs on a few threads (hashlib lets go of 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +15,10 @@ from warehouse.archive.head import read_head, write_head
 from warehouse.archive.keys import SIGNING, proof, signing_key
 from warehouse.archive.manifest import BundleFile, Manifest
 from warehouse.archive.records import Bundle, finish_interrupted, read_manifest, recorded_bundles
-from warehouse.archive.storage import HEAD, MANIFEST, PENDING, TOMBSTONE, Storage, bundle_folders, storage_of, stray_files
+from warehouse.archive.storage import HEAD, MANIFEST, PENDING, THREADS, TOMBSTONE, Storage, bundle_folders, storage_of, stray_files
 from warehouse.errors import ArchiveError
 from warehouse.lake.lake import Lake
 
-THREADS = max(2, min(8, os.cpu_count() or 2))
 BAD_PROOFS = {
     "unsigned": f"it carries no HMAC, and {SIGNING} is set; when all else is as sealed, `lakebed archive sign` signs it",
     "wrong key": f"it is signed with another key than {SIGNING} holds",

@@ -255,6 +255,22 @@ RESTORE_DRILLS = Contract(
     shape="log",
 )
 
+FILE_HASHES = Contract(
+    "meta",
+    "file_hashes",
+    "What the lake's own files were when they were first seen; the scrub compares",
+    (
+        text("path", "File, relative to the data path", required=True),
+        text("storage_name", "Table that it belongs to, as it is stored", required=True),
+        Column("day", "DATE", "Day; 1970-01-01 for tables without days", required=True),
+        text("sha256", "sha256 of the file", required=True),
+        _instant("recorded_at", "When", required=True),
+    ),
+    grain=("path",),
+    time_column="recorded_at",
+    shape="log",
+)
+
 META = (
     INGEST_LOG,
     DAY_STATE,
@@ -268,4 +284,5 @@ META = (
     HOLDS,
     ARCHIVE_BUNDLES,
     RESTORE_DRILLS,
+    FILE_HASHES,
 )
