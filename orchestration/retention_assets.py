@@ -18,6 +18,7 @@ from orchestration.resources import Platform
 
 RETAINED, SETTLED, TIDIED = AssetKey(["lake", "retained"]), AssetKey(["lake", "settled"]), AssetKey(["lake", "tidied"])
 FINGERPRINTED, SCRUBBED = AssetKey(["lake", "fingerprinted"]), AssetKey(["lake", "scrubbed"])
+BACKED_UP = AssetKey(["archive", "catalog"])
 VERIFIED, DRILLED = AssetKey(["archive", "verified"]), AssetKey(["archive", "restore_drill"])
 OWNERS = ["team:platform"]
 
@@ -134,14 +135,16 @@ def verified(context: AssetExecutionContext, platform: Platform) -> MaterializeR
 )
 def restore_drill(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
     """Random bundles restored and compared row for row; results in meta.restore_drills."""
-    from warehouse.archive.drilling import drill
+    from warehouse.archive.drilling import CATALOG_TABLE, drill
 
     drills = drill(platform.lake, progress=platform.report)
     differing = {f"{d.table} {d.day}": d.details for d in drills if not d.equal}
-    rows, seconds = sum(d.row_count for d in drills), sum(d.duration_s for d in drills)
-    told = f"{len(drills)} bundles, {rows:,} rows restored in {seconds:.1f} s, {len(differing)} differ" if drills else "no bundle yet"
+    bundles = [d for d in drills if d.table != CATALOG_TABLE]
+    rows, seconds, cost = sum(d.row_count for d in bundles), sum(d.duration_s for d in drills), sum(d.cost for d in drills)
+    catalog = " and the catalog" if len(bundles) < len(drills) else ""
+    told = f"{len(bundles)} bundles, {rows:,} rows restored{catalog} in {seconds:.1f} s, {len(differing)} differ"
     return MaterializeResult(
-        metadata={"summary": told, "rows": rows, "seconds": seconds},
+        metadata={"summary": told if drills else "no bundle yet", "rows": rows, "seconds": seconds, "cost": cost},
         check_results=[
             AssetCheckResult(
                 check_name="restored_equal",
@@ -196,6 +199,21 @@ def fingerprinted(context: AssetExecutionContext, platform: Platform) -> Materia
     return MaterializeResult(metadata={"summary": f"{recorded:,} new files", "files": recorded})
 
 
+@asset(key=BACKED_UP, group_name="retention", deps=[TIDIED], kinds={"sqlite", "parquet"}, owners=OWNERS)
+def backed_up(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
+    """A copy of the lake's catalog as of one moment, sealed in the archive and read back; the oldest go."""
+    from warehouse.archive.backup import backup_catalog
+
+    backup = backup_catalog(platform.lake)
+    return MaterializeResult(
+        metadata={
+            "summary": f"snapshot {backup.snapshot:,} with {backup.data_files:,} files of data; {backup.bytes:,} bytes",
+            "backup": backup.backup_id,
+            "bytes": backup.bytes,
+        }
+    )
+
+
 def retention_assets() -> Sequence[AssetsDefinition]:
     """All of them."""
-    return [retained, settled, fingerprinted, tidied, verified, scrubbed, restore_drill]
+    return [retained, settled, fingerprinted, tidied, backed_up, verified, scrubbed, restore_drill]

@@ -1,4 +1,4 @@
-"""`lakebed archive list|verify|scrub|sign|restore|erase|drill`."""
+"""`lakebed archive list|verify|scrub|backup|sign|restore|erase|drill`."""
 
 from __future__ import annotations
 
@@ -84,6 +84,20 @@ def verify_command(config: ConfigOption = DEFAULT_CONFIG, table_name: TableOptio
             out.print(f"not proved: {note}", highlight=False, markup=False)
     if result.problems:
         raise ArchiveError(f"{len(result.problems)} problem(s), {sum(p.rows for p in result.problems):,} rows in doubt")
+
+
+@archive.command("backup")
+def backup_command(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Seal a copy of the lake's catalog beside the bundles (every night by itself)."""
+    from warehouse.archive.backup import backup_catalog
+    from warehouse.lake.lake import Lake
+
+    with Lake.open(load(config)) as lake, progress("backup"):
+        backup = backup_catalog(lake)
+    if as_json:
+        print_json(asdict(backup))
+        return
+    out.print(f"snapshot {backup.snapshot:,}, {readable_bytes(backup.bytes)} in {backup.path}", highlight=False)
 
 
 @archive.command("scrub")
@@ -214,7 +228,10 @@ def drill_command(
     elif not drills:
         out.print("there is no bundle to restore yet")
     else:
-        rows = [(d.table, d.day, d.row_count, readable_bytes(d.bytes), d.duration_s, "equal" if d.equal else d.details) for d in drills]
-        table("restore drill", ("table", "day", "rows", "bytes", "seconds", "result"), rows)
+        rows = [
+            (d.table, d.day, d.row_count, readable_bytes(d.bytes), d.duration_s, f"{d.cost:.4f} {d.currency}", d.details or "equal")
+            for d in drills
+        ]
+        table("restore drill", ("table", "day", "rows", "bytes", "seconds", "cost", "result"), rows)
     if any(not d.equal for d in drills):
         raise ArchiveError("a restored bundle differs from what was sealed; `lakebed archive verify` says where")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
+from warehouse.archive.backup import backup_catalog, list_backups, occurrences, opened, remove_backup
 from warehouse.archive.published import erase_published
 from warehouse.archive.records import finish_interrupted
 from warehouse.archive.resealing import Family, bury, families, finish_erasures, reseal
@@ -109,6 +110,8 @@ def _erase(
             result.places.append(Place(f"lake {table}" + (f" {day}" if day != NO_DAY else ""), count))
             if do:
                 erase(lake, table, day, match.condition, match.values, reason="erasure", run_id=run_id)
+    if logs:
+        _erase_backups(lake, storage, value, result, do)
     _erase_records(lake, {quarantine_name(m.definition): "record" for m in matches} | dict(logs), value, result, do)
     return result
 
@@ -147,6 +150,21 @@ def _erase_records(lake: Lake, quoted: Mapping[str, str], value: str, result: Er
                 erase_containing(lake, name, column, value)
 
 
+def _erase_backups(lake: Lake, storage: Storage, value: str, result: Erased, do: bool) -> None:
+    """Backups of the catalog in which the value stands (as least or greatest value of a file's column). One of now takes their place."""
+    holding = []
+    for backup in list_backups(storage):
+        with opened(storage, backup) as copy:
+            count = occurrences(copy, value.encode())
+        if count:
+            holding.append(backup)
+            result.places.append(Place(f"archive {backup.path}", count))
+    if holding and do:
+        backup_catalog(lake)
+        for backup in holding:
+            remove_backup(storage, backup)
+
+
 def _count_lake(lake: Lake, match: Match) -> dict[date, int]:
     definition = match.definition
     day = "day" if definition.has_day else f"DATE '{NO_DAY}'"
@@ -176,7 +194,7 @@ def _remains(now: datetime) -> tuple[str, ...]:
         f"older snapshots of the lake show the rows until the clean-up of {expiry:%Y-%m-%d %H:%M} UTC, because nothing younger than a day "
         "may expire. Their files, and the least and greatest values that the catalog keeps of them, go with that of "
         f"{removal:%Y-%m-%d %H:%M} UTC",
-        f"backups of the catalog keep such values too; the last of those made until {removal:%Y-%m-%d} goes as `archive.keep_backups` says",
+        f"backups of the catalog that are made before {removal:%Y-%m-%d %H:%M} UTC hold such values too; erase again then to have them go",
         "derived days are built again from the rows that are left by the next `lakebed run`",
     )
 

@@ -98,7 +98,7 @@ def write_bundle(
     """Write rows as a bundle, read it back, and record it as the next of the chain.
 
     Raises ArchiveError when it reads back otherwise, or a key is missing; nothing is sealed then."""
-    key = _wanted_key(lake)
+    key = wanted_key(lake)
     refuse_without_key(storage)
     bundle_id = f"{utc_now(lake.connection):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
     relative = bundle_path(definition.full_name, day, bundle_id)
@@ -133,7 +133,7 @@ def write_bundle(
     return bundle
 
 
-def _wanted_key(lake: Lake) -> Key | None:
+def wanted_key(lake: Lake) -> Key | None:
     """The key to encrypt with, when `[archive] encrypt` says so. Raises ArchiveError when there is none."""
     if not lake.settings.archive.encrypt:
         return None

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 
+from warehouse.archive.backup import backup_problems
 from warehouse.archive.head import read_head, write_head
 from warehouse.archive.keys import SIGNING, proof, signing_key
 from warehouse.archive.manifest import BundleFile, Manifest
@@ -247,6 +248,7 @@ def _check_strays(
             result.problems.append(_unknown_bundle(storage, folder))
     if table is None:
         result.problems += [Problem("added file", name, "it belongs to no bundle") for name in stray_files(listing)]
+        result.problems += [Problem(*found) for found in backup_problems(storage, listing)]
 
 
 def _unknown_bundle(storage: Storage, folder: str) -> Problem:

@@ -46,6 +46,7 @@ def test_a_night_and_a_week(platform: Platform) -> None:
     assert headlines["retained"].startswith("kept 2, archived 1, dropped 1 partitions")
     assert headlines["settled"].startswith("1 days: 1 files became 1")
     assert headlines["verified"] == "1 bundles, 3 rows as sealed; 0 problems"
+    assert headlines["catalog"].startswith("snapshot ")
     assert headlines["restore_drill"].startswith("1 bundles, 3 rows restored")
     assert headlines["fingerprinted"].startswith(("2 new files", "0 new files"))
     assert headlines["scrubbed"].startswith("2 files of the lake, 1 of the archive; 0 healed, 0 damaged")

@@ -9,8 +9,10 @@ import duckdb
 import pytest
 
 from tests.lakes import at, points_unit
+from warehouse.archive.backup import backup_catalog, list_backups
 from warehouse.archive.erasing import _remains, erase_everywhere
 from warehouse.archive.sealing import seal
+from warehouse.archive.storage import storage_of
 from warehouse.archive.verifying import verify
 from warehouse.archive.views import refresh_views
 from warehouse.errors import RetentionError
@@ -35,6 +37,7 @@ def spread(lake: Lake) -> Lake:
     for table in (TABLE, "raw.metric_series"):
         lake.set_states(table, dict.fromkeys(lake.states(table), ("passed", None)))
     publish(lake)
+    backup_catalog(lake)
     for number, text in enumerate((f"SELECT '{SUBJECT}'", "SELECT 1")):
         record(lake.settings, QueryRecord(f"q{number}", "2026-03-01T00:00:00", 0.1, "me", text, "", 1, None))
     return lake
@@ -48,7 +51,8 @@ def hot(lake: Lake) -> Path:
 def places(lake: Lake, *, do: bool) -> dict[str, int]:
     """What an erasure lists, bundles by their day."""
     found = erase_everywhere(lake, SUBJECT, reason="request", do=do)
-    return {p.name.rpartition("/")[0] if p.name.startswith("archive ") else p.name: p.rows for p in found.places}
+    named = {p.name.rpartition("/")[0] if p.name.startswith("archive ") else p.name: p.rows for p in found.places}
+    return {name: rows for name, rows in named.items() if name != "archive catalog"}
 
 
 EVERYWHERE = {
@@ -84,6 +88,16 @@ def test_every_place_is_cleared(spread: Lake) -> None:
     tables = ("raw.metric_points", "archive.metric_points", "meta.query_log")
     assert [spread.connection.execute(f"SELECT count(*) FROM {t}").fetchone() for t in tables] == [(8,), (8,), (1,)]
     publish(spread)
+
+
+def test_backups_that_hold_the_value_give_way_to_one_of_now(spread: Lake) -> None:
+    (old,) = list_backups(storage_of(spread))
+    found = erase_everywhere(spread, SUBJECT, reason="request", do=False)
+    assert [p.rows > 0 for p in found.places if p.name == f"archive {old.path}"] == [True]
+    assert list_backups(storage_of(spread)) == [old]
+    erase_everywhere(spread, SUBJECT, reason="request")
+    (new,) = list_backups(storage_of(spread))
+    assert new.snapshot > old.snapshot
 
 
 def test_a_legal_hold_on_any_place_refuses_before_anything_is_done(spread: Lake) -> None:
