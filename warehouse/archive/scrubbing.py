@@ -10,10 +10,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+import duckdb
+
 from warehouse.archive.file_hashes import Damage, LakeFile, damages, fresh_damages, lake_storage, live_files, record_new
 from warehouse.archive.parquet import open_rows
-from warehouse.archive.records import active_bundles, read_manifest, recorded_bundles
+from warehouse.archive.records import Bundle, active_bundles, read_manifest, recorded_bundles
 from warehouse.archive.restoring import RESTORED, load_day
+from warehouse.archive.stand_ins import stand_in
 from warehouse.archive.storage import storage_of
 from warehouse.archive.verifying import Verification, verify
 from warehouse.contracts import CONTRACTS, Contract
@@ -21,6 +24,7 @@ from warehouse.errors import ArchiveError, LakeError
 from warehouse.lake.connection import scratch
 from warehouse.lake.lake import Lake
 from warehouse.lake.rewriting import put_day
+from warehouse.lake.state import DayState
 
 HEALED = "healed from the archive"
 
@@ -59,10 +63,10 @@ def scrub(lake: Lake, *, run_id: str | None = None, progress: Callable[[str], No
     started = time.monotonic()
     progress("files of the lake")
     files = live_files(lake)
-    result = Scrubbed(len(files), findings=_set_aside(lake, damages(lake, files), run_id))
+    result = Scrubbed(len(files), findings=set_aside(lake, damages(lake, files), run_id))
     files = live_files(lake)
     unreadable = _unreadable(lake, files, result)
-    result.findings += _set_aside(lake, unreadable, run_id)
+    result.findings += set_aside(lake, unreadable, run_id)
     broken = {d.file.path for d in unreadable} | {f.path for f in result.findings}
     result.recorded = record_new(lake, [f for f in live_files(lake) if f.path not in broken])
     result.archive = verify(lake, progress=progress)
@@ -72,7 +76,7 @@ def scrub(lake: Lake, *, run_id: str | None = None, progress: Callable[[str], No
 
 def set_aside_damaged(lake: Lake, tables: Collection[str], days: Collection[date], run_id: str | None = None) -> list[Finding]:
     """Check the files of days of tables before something is made of them; damaged days are healed or blocked. Reads each at most hourly."""
-    return _set_aside(lake, fresh_damages(lake, tables, days), run_id)
+    return set_aside(lake, fresh_damages(lake, tables, days), run_id)
 
 
 def _unreadable(lake: Lake, files: Sequence[LakeFile], result: Scrubbed) -> list[Damage]:
@@ -92,46 +96,53 @@ def _unreadable(lake: Lake, files: Sequence[LakeFile], result: Scrubbed) -> list
     return found
 
 
-def _set_aside(lake: Lake, found: Sequence[Damage], run_id: str | None) -> list[Finding]:
+def set_aside(lake: Lake, found: Sequence[Damage], run_id: str | None) -> list[Finding]:
+    """Heal the days of damaged files from the archive, or block them; what became of each file."""
     by_storage = {c.storage_name: c for c in CONTRACTS.values()}
-    outcomes: dict[tuple[str, date], tuple[bool, str]] = {}
-    findings = []
+    days: dict[tuple[str, date], list[Damage]] = {}
     for damage in found:
-        definition, day = by_storage[damage.file.storage_name], damage.file.day
-        key = definition.full_name, day
-        if key not in outcomes:
-            outcomes[key] = _mend(lake, definition, day, run_id)
-        findings.append(Finding(damage.kind, *key, damage.file.path, damage.file.rows, *outcomes[key]))
+        days.setdefault((damage.file.storage_name, damage.file.day), []).append(damage)
+    findings = []
+    for (storage_name, day), group in days.items():
+        definition = by_storage[storage_name]
+        outcome = _mend(lake, definition, day, [d.file for d in group], run_id)
+        findings += [Finding(d.kind, definition.full_name, day, d.file.path, d.file.rows, *outcome) for d in group]
     return findings
 
 
-def _mend(lake: Lake, definition: Contract, day: date, run_id: str | None) -> tuple[bool, str]:
+def _mend(lake: Lake, definition: Contract, day: date, files: Sequence[LakeFile], run_id: str | None) -> tuple[bool, str]:
     """Put a day back from the archive when a bundle holds what the lake should, else block it: whether it is healed, and how or why not."""
-    try:
-        healed = _restore(lake, definition, day, run_id)
-    except (ArchiveError, LakeError) as error:
-        healed = f"the bundle is no help: {error}", False
-    if healed[1]:
-        return True, healed[0]
     state = lake.states(definition.full_name, [day]).get(day)
     if state is not None and state.state not in ("blocked", "dropped"):
         lake.set_states(definition.full_name, {day: ("blocked", "damaged: a file is not what was written; see `lakebed archive scrub`")})
-    return False, f"{healed[0]}; the day is blocked: mend the disk, then land or derive it again"
+    try:
+        bundles, problem = _sound_bundles(lake, definition, day, state)
+        if problem is None:
+            return True, _put_back(lake, definition, day, bundles, files, run_id)
+    except (ArchiveError, LakeError, duckdb.Error) as error:
+        problem = f"it could not be put back from its bundle: {str(error).splitlines()[0]}"
+    return False, f"{problem}; the day is blocked: mend the disk, then land or derive it again"
 
 
-def _restore(lake: Lake, definition: Contract, day: date, run_id: str | None) -> tuple[str, bool]:
+def _sound_bundles(lake: Lake, definition: Contract, day: date, state: DayState | None) -> tuple[list[Bundle], str | None]:
+    """The bundles that hold a day as the lake should, or why there are none."""
     bundles = active_bundles(recorded_bundles(lake), table=definition.full_name, days=(day, day))
     if not bundles or not definition.has_day:
-        return "no bundle holds it", False
-    state, storage = lake.states(definition.full_name, [day]).get(day), storage_of(lake)
-    sealed = read_manifest(storage, bundles[-1])
+        return [], "no bundle holds it"
+    sealed = read_manifest(storage_of(lake), bundles[-1])
     same = state is not None and (state.version == sealed.day_version or _came_from_the_archive(lake, definition, day, state.version))
     if state is None or not same or state.row_count != sum(b.row_count for b in bundles):
-        return "the bundle was sealed before the day was written last", False
+        return [], "the bundle was sealed before the day was written last"
+    return bundles, None
+
+
+def _put_back(lake: Lake, definition: Contract, day: date, bundles: Sequence[Bundle], files: Sequence[LakeFile], run_id: str | None) -> str:
     with scratch(lake.settings.lake) as connection:
-        load_day(connection, storage, definition, bundles)
+        load_day(connection, storage_of(lake), definition, bundles)
+        for file in files:
+            stand_in(lake, definition, file)
         rows = put_day(lake, definition, day, connection, "restored", reason=HEALED, run_id=run_id)
-    return f"{rows} rows put back from bundle {bundles[-1].bundle_id}; the day is checked again by the next run", True
+    return f"{rows} rows put back from bundle {bundles[-1].bundle_id}; the day is checked again by the next run"
 
 
 def _came_from_the_archive(lake: Lake, definition: Contract, day: date, version: int) -> bool:

@@ -44,6 +44,11 @@ class Catalog:
             return cls("postgres", address if not address.startswith("//") else f"{kind}:{address}", data)
         raise LakeError("lake.catalog must be sqlite:FILE or postgres:DSN")
 
+    def has_files(self) -> bool:
+        """Whether data files lie in the folder of a lake, by which a catalog that is gone can be told from one that is not there yet."""
+        store = Path(self.data_path, "store")
+        return "://" not in self.data_path and store.is_dir() and next(store.glob("*/**/*.parquet"), None) is not None
+
     def lock(self, names: tuple[str, ...], *, timeout: float = LOCK_TIMEOUT_S) -> AbstractContextManager[None]:
         """The lock that a commit touching these tables holds from before BEGIN until after COMMIT."""
         if self.kind == "sqlite":
@@ -110,6 +115,9 @@ def _prepare(catalog: Catalog, *, read_only: bool) -> None:
         file = Path(catalog.address)
         if read_only and not file.is_file():
             raise LakeError(f"there is no lake yet (no catalog at {file}); `lakebed run` or `lakebed demo` makes one")
+        if not (file.is_file() and file.stat().st_size) and catalog.has_files():
+            # an empty catalog in its place would make orphans of all files, and the clean-up would delete them
+            raise LakeError(f"the catalog {file} is lost, and {catalog.data_path} holds files; `lakebed doctor --repair` brings it back")
         file.parent.mkdir(parents=True, exist_ok=True)
     if "://" not in catalog.data_path and not read_only:
         Path(catalog.data_path).mkdir(parents=True, exist_ok=True)

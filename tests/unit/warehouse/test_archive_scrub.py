@@ -95,6 +95,37 @@ def test_damage_is_healed_from_a_bundle_of_the_same_version(landed: Lake) -> Non
     assert scrub(landed).findings == []
 
 
+@pytest.mark.parametrize("content", [None, b"", b"PAR1 and nothing else PAR1"])
+def test_files_that_cannot_be_opened_are_healed_too(landed: Lake, content: bytes | None) -> None:
+    before = stored(landed)
+    seal(landed, TABLE, DAYS[0])
+    path = path_of(landed, DAYS[0])
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    assert [f.healed for f in scrub(landed).findings] == [True]
+    assert stored(landed) == before
+    assert scrub(landed).findings == []
+
+
+def test_a_heal_that_dies_half_way_is_found_again(landed: Lake) -> None:
+    before = stored(landed)
+    seal(landed, TABLE, DAYS[0])
+    flip(path_of(landed, DAYS[0]))
+
+    def die(name: str) -> None:
+        if name == "replacing":
+            raise KeyboardInterrupt
+
+    landed.step = die
+    with pytest.raises(KeyboardInterrupt):
+        scrub(landed)
+    landed.step = lambda _name: None
+    assert landed.states(TABLE)[DAYS[0]].state == "blocked"
+    assert [f.healed for f in scrub(landed).findings] == [True]
+    assert stored(landed) == before
+
+
 def test_a_bundle_that_is_older_than_the_day_does_not_heal_it(landed: Lake) -> None:
     seal(landed, TABLE, DAYS[0])
     landed.land(points_unit("late", [(9, at("2026-03-01 11:00"), 9.0)]))
