@@ -17,6 +17,8 @@ from orchestration.metadata import markdown_table
 from orchestration.resources import Platform
 
 RETAINED, SETTLED, TIDIED = AssetKey(["lake", "retained"]), AssetKey(["lake", "settled"]), AssetKey(["lake", "tidied"])
+FINGERPRINTED, SCRUBBED = AssetKey(["lake", "fingerprinted"]), AssetKey(["lake", "scrubbed"])
+BACKED_UP = AssetKey(["archive", "catalog"])
 VERIFIED, DRILLED = AssetKey(["archive", "verified"]), AssetKey(["archive", "restore_drill"])
 OWNERS = ["team:platform"]
 
@@ -58,8 +60,11 @@ def retained(context: AssetExecutionContext, platform: Platform) -> MaterializeR
 @asset(key=SETTLED, group_name="retention", deps=[RETAINED], kinds={"parquet", "ducklake"}, owners=OWNERS)
 def settled(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
     """Days past the hot window as one sorted file per table, with exactly the rows that landed."""
-    from warehouse.tiers.settle import settle
+    from warehouse.archive.scrubbing import set_aside_damaged
+    from warehouse.tiers.settle import settle, unsettled
 
+    outstanding = unsettled(platform.lake)
+    set_aside_damaged(platform.lake, {u.table for u in outstanding}, {u.day for u in outstanding}, context.run.run_id)
     result = settle(platform.lake, progress=platform.report)
     return MaterializeResult(
         metadata={
@@ -99,8 +104,11 @@ def tidied(context: AssetExecutionContext, platform: Platform) -> MaterializeRes
 def verified(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
     """Every sealed bundle compared with its hashes."""
     from warehouse.archive.verifying import verify
+    from warehouse.archive.views import refresh_views
 
     result = verify(platform.lake, progress=platform.report)
+    if not result.problems:
+        refresh_views(platform.lake)
     problems = {f"{p.kind}: {p.path}": f"{p.rows} rows of {p.table} {p.day} in doubt; {p.detail}" for p in result.problems[:50]}
     return MaterializeResult(
         metadata={
@@ -127,14 +135,16 @@ def verified(context: AssetExecutionContext, platform: Platform) -> MaterializeR
 )
 def restore_drill(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
     """Random bundles restored and compared row for row; results in meta.restore_drills."""
-    from warehouse.archive.drilling import drill
+    from warehouse.archive.drilling import CATALOG_TABLE, drill
 
     drills = drill(platform.lake, progress=platform.report)
     differing = {f"{d.table} {d.day}": d.details for d in drills if not d.equal}
-    rows, seconds = sum(d.row_count for d in drills), sum(d.duration_s for d in drills)
-    told = f"{len(drills)} bundles, {rows:,} rows restored in {seconds:.1f} s, {len(differing)} differ" if drills else "no bundle yet"
+    bundles = [d for d in drills if d.table != CATALOG_TABLE]
+    rows, seconds, cost = sum(d.row_count for d in bundles), sum(d.duration_s for d in drills), sum(d.cost for d in drills)
+    catalog = " and the catalog" if len(bundles) < len(drills) else ""
+    told = f"{len(bundles)} bundles, {rows:,} rows restored{catalog} in {seconds:.1f} s, {len(differing)} differ"
     return MaterializeResult(
-        metadata={"summary": told, "rows": rows, "seconds": seconds},
+        metadata={"summary": told if drills else "no bundle yet", "rows": rows, "seconds": seconds, "cost": cost},
         check_results=[
             AssetCheckResult(
                 check_name="restored_equal",
@@ -145,6 +155,65 @@ def restore_drill(context: AssetExecutionContext, platform: Platform) -> Materia
     )
 
 
+@asset(
+    key=SCRUBBED,
+    group_name="drill",
+    deps=[VERIFIED],
+    kinds={"parquet", "ducklake"},
+    owners=OWNERS,
+    check_specs=[
+        AssetCheckSpec("as_written", asset=SCRUBBED, description="Every file of lake and archive is what was written, or was healed")
+    ],
+)
+def scrubbed(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
+    """Every file of the lake and of the archive read again and compared with its hash; damage healed from bundles, else the day blocked."""
+    from warehouse.archive.scrubbing import scrub
+
+    result = scrub(platform.lake, run_id=context.run.run_id, progress=platform.report)
+    damage = {f"{f.kind}: {f.path}": f"{f.rows} rows of {f.table} {f.day}; {f.outcome}" for f in result.findings[:50]}
+    damage |= {f"{p.kind}: {p.path}": f"{p.rows} rows of {p.table} {p.day}; {p.detail}" for p in result.archive.problems[:50]}
+    healed = sum(f.healed for f in result.findings)
+    return MaterializeResult(
+        metadata={
+            "summary": f"{result.files:,} files of the lake, {result.archive.files:,} of the archive; "
+            f"{healed} healed, {result.unhealed} damaged",
+            "recorded": result.recorded,
+            "seconds": result.seconds,
+        },
+        check_results=[
+            AssetCheckResult(
+                check_name="as_written",
+                passed=not result.unhealed,
+                metadata={"damage": MetadataValue.md(markdown_table({"what": "rows and outcome"}, damage))} if damage else {},
+            )
+        ],
+    )
+
+
+@asset(key=FINGERPRINTED, group_name="retention", deps=[SETTLED], kinds={"parquet", "ducklake"}, owners=OWNERS)
+def fingerprinted(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
+    """The sha256 of every file that is new in the lake, by which the scrub and whoever archives or derives knows damage from data."""
+    from warehouse.archive.file_hashes import record_new
+
+    recorded = record_new(platform.lake)
+    return MaterializeResult(metadata={"summary": f"{recorded:,} new files", "files": recorded})
+
+
+@asset(key=BACKED_UP, group_name="retention", deps=[TIDIED], kinds={"sqlite", "parquet"}, owners=OWNERS)
+def backed_up(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
+    """A copy of the lake's catalog as of one moment, sealed in the archive and read back; the oldest go."""
+    from warehouse.archive.backup import backup_catalog
+
+    backup = backup_catalog(platform.lake)
+    return MaterializeResult(
+        metadata={
+            "summary": f"snapshot {backup.snapshot:,} with {backup.data_files:,} files of data; {backup.bytes:,} bytes",
+            "backup": backup.backup_id,
+            "bytes": backup.bytes,
+        }
+    )
+
+
 def retention_assets() -> Sequence[AssetsDefinition]:
     """All of them."""
-    return [retained, settled, tidied, verified, restore_drill]
+    return [retained, settled, fingerprinted, tidied, backed_up, verified, scrubbed, restore_drill]

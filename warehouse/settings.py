@@ -51,9 +51,13 @@ class PublishSettings(Section):
 
 
 class ArchiveSettings(Section):
-    """Where sealed bundles go."""
+    """Where sealed bundles go. Keys come from the environment: LAKEBED_ARCHIVE_KEY, LAKEBED_ARCHIVE_ENCRYPTION_KEY."""
 
-    path: str = "archive"
+    path: str = Field(default="archive", description="Folder or s3://bucket/prefix")
+    encrypt: bool = Field(default=False, description="Encrypt the Parquet files of new bundles with LAKEBED_ARCHIVE_ENCRYPTION_KEY")
+    keep_backups: int = Field(default=14, ge=1, description="Backups of the catalog that are kept")
+    read_price_per_gb: float = Field(default=0.0, ge=0, description="What reading 10^9 bytes from the archive costs, for restore drills")
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="Currency of read_price_per_gb (ISO 4217)")
 
 
 class RetentionRule(Section):

@@ -1,4 +1,4 @@
-"""`lakebed archive list|verify|restore|erase|drill`."""
+"""`lakebed archive list|verify|scrub|backup|sign|restore|erase|drill`."""
 
 from __future__ import annotations
 
@@ -62,10 +62,13 @@ def list_command(config: ConfigOption = DEFAULT_CONFIG, table_name: TableOption 
 def verify_command(config: ConfigOption = DEFAULT_CONFIG, table_name: TableOption = None, as_json: JsonOption = False) -> None:
     """Check every file, manifest and link of the chain; exit code 1 when anything is not as it was sealed."""
     from warehouse.archive.verifying import verify
+    from warehouse.archive.views import refresh_views
     from warehouse.lake.lake import Lake
 
     with Lake.open(load(config)) as lake, progress("verify") as report:
         result = verify(lake, table=table_name, progress=report)
+        if not result.problems:
+            refresh_views(lake)
     if as_json:
         print_json(asdict(result))
     else:
@@ -77,8 +80,57 @@ def verify_command(config: ConfigOption = DEFAULT_CONFIG, table_name: TableOptio
         if result.problems:
             rows = [(p.kind, p.table, p.day, p.rows, p.path, p.detail) for p in result.problems]
             table("problems", ("what", "table", "day", "rows in doubt", "where", "detail"), rows)
+        for note in result.unproved:
+            out.print(f"not proved: {note}", highlight=False, markup=False)
     if result.problems:
         raise ArchiveError(f"{len(result.problems)} problem(s), {sum(p.rows for p in result.problems):,} rows in doubt")
+
+
+@archive.command("backup")
+def backup_command(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Seal a copy of the lake's catalog beside the bundles (every night by itself)."""
+    from warehouse.archive.backup import backup_catalog
+    from warehouse.lake.lake import Lake
+
+    with Lake.open(load(config)) as lake, progress("backup"):
+        backup = backup_catalog(lake)
+    if as_json:
+        print_json(asdict(backup))
+        return
+    out.print(f"snapshot {backup.snapshot:,}, {readable_bytes(backup.bytes)} in {backup.path}", highlight=False)
+
+
+@archive.command("scrub")
+def scrub_command(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Read every file of lake and archive, compare with what was written, heal from bundles; exit code 1 when damage is left."""
+    from warehouse.archive.scrubbing import scrub
+    from warehouse.lake.lake import Lake
+
+    with Lake.open(load(config)) as lake, progress("scrub") as report:
+        result = scrub(lake, progress=report)
+    if as_json:
+        print_json(asdict(result))
+    else:
+        checked = (
+            f"{result.files:,} file(s) of the lake ({result.recorded:,} seen for the first time), {result.archive.files:,} of the archive"
+        )
+        out.print(f"{checked}; {result.seconds:.1f} s", highlight=False)
+        rows: list[tuple[object, ...]] = [(f.kind, f.table, f.day, f.rows, f.path, f.outcome) for f in result.findings]
+        rows += [(p.kind, p.table, p.day, p.rows, p.path, p.detail) for p in result.archive.problems]
+        if rows:
+            table("damage", ("what", "table", "day", "rows in doubt", "where", "what became of it"), rows)
+    if result.unhealed:
+        raise ArchiveError(f"{result.unhealed} damage(s) could not be healed")
+
+
+@archive.command("sign")
+def sign_command(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Sign the head and the tombstones of an archive that was begun without LAKEBED_ARCHIVE_KEY; refused when anything is not as sealed."""
+    from warehouse.archive.signing import sign, told
+    from warehouse.lake.lake import Lake
+
+    with Lake.open(load(config)) as lake:
+        out.print(told(sign(lake)), highlight=False)
 
 
 @archive.command("restore")
@@ -129,20 +181,26 @@ def _tell_restored(result: Restored, as_json: bool, into_lake: bool) -> None:
 
 @archive.command("erase")
 def erase_command(
-    table_name: Annotated[str, typer.Option("--table", help="Table to erase from.")],
-    column: Annotated[str, typer.Option("--where-column", help="Column, or KEY of a map column as COLUMN.KEY.")],
-    value: Annotated[str, typer.Option("--value", help="Rows with exactly this value go.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the tombstones.")],
+    subject: Annotated[str | None, typer.Option("--subject", help="Every row of every table with this value, as text or in a map.")] = None,
+    table_name: Annotated[str | None, typer.Option("--table", help="Instead of --subject: the table to erase from.")] = None,
+    column: Annotated[str | None, typer.Option("--where-column", help="Its column, or KEY of a map column as COLUMN.KEY.")] = None,
+    value: Annotated[str | None, typer.Option("--value", help="Rows with exactly this value go.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it only counts.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Erase a subject from the lake, quarantine and every bundle of a table. Cannot be undone; a legal hold refuses it."""
-    from warehouse.archive.erasing import erase_subject
+    """Erase a subject from the lake, quarantine, logs, warehouse.duckdb and bundles. Cannot be undone; a legal hold refuses it."""
+    from warehouse.archive.erasing import erase_everywhere, erase_subject
     from warehouse.lake.lake import Lake
 
     with Lake.open(load(config)) as lake, progress("erase") as report:
-        result = erase_subject(lake, table_name, column, value, reason=reason, do=yes, progress=report)
+        if subject and not (table_name or column or value):
+            result = erase_everywhere(lake, subject, reason=reason, do=yes, progress=report)
+        elif table_name and column and value and not subject:
+            result = erase_subject(lake, table_name, column, value, reason=reason, do=yes, progress=report)
+        else:
+            raise ConfigError("give --subject VALUE, or --table, --where-column and --value")
     if as_json:
         print_json(asdict(result))
         return
@@ -170,7 +228,10 @@ def drill_command(
     elif not drills:
         out.print("there is no bundle to restore yet")
     else:
-        rows = [(d.table, d.day, d.row_count, readable_bytes(d.bytes), d.duration_s, "equal" if d.equal else d.details) for d in drills]
-        table("restore drill", ("table", "day", "rows", "bytes", "seconds", "result"), rows)
+        rows = [
+            (d.table, d.day, d.row_count, readable_bytes(d.bytes), d.duration_s, f"{d.cost:.4f} {d.currency}", d.details or "equal")
+            for d in drills
+        ]
+        table("restore drill", ("table", "day", "rows", "bytes", "seconds", "cost", "result"), rows)
     if any(not d.equal for d in drills):
         raise ArchiveError("a restored bundle differs from what was sealed; `lakebed archive verify` says where")

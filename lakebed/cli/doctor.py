@@ -102,9 +102,8 @@ def folders(settings: Settings) -> Iterator[Finding]:
         )
     published = str(Path(settings.resolve(settings.publish.path)).parent)
     for key, place in {"lake.path": lake, "archive.path": archive, "publish.path": published}.items():
-        if key == "archive.path" and "://" in place:
-            message = f"{key}: {place} is in an object store, which the archive does not support"
-            yield Finding("folders", "problem", message, "give archive.path a folder")
+        if key == "archive.path" and "://" in place and not place.startswith("s3://"):
+            yield Finding("folders", "problem", f"{key}: {place} is neither a folder nor s3://", "give archive.path one of them")
             continue
         problem = _written_to_store(place, settings) if place.startswith("s3://") else _written_to(Path(place))
         if problem:
@@ -219,6 +218,7 @@ def repair(settings: Settings) -> Iterator[str]:
     """Mend what can be mended without asking, and say each thing that was done. Raises LakebedError."""
     from orchestration.instance import open_instance
     from orchestration.runs import bury_dead_runs
+    from warehouse.archive.recovery import recover_catalog
     from warehouse.lake.lake import Lake
     from warehouse.lake.maintenance import tidy
     from warehouse.lake.query_log import load_spool
@@ -226,6 +226,7 @@ def repair(settings: Settings) -> Iterator[str]:
     for file in stale_buildings(settings):
         file.unlink(missing_ok=True)
         yield f"removed {file}"
+    yield from recover_catalog(settings)
     with Lake.open(settings) as lake, open_instance(settings) as instance:
         yield f"marked {len(bury_dead_runs(instance, lake))} run(s) of dead processes as failed"
         yield f"loaded {load_spool(lake)} noted queries into meta.query_log"

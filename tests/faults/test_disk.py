@@ -123,7 +123,7 @@ def test_a_lake_without_its_catalog_is_not_begun_anew(tmp_path: Path) -> None:
     catalog = tmp_path / "lake" / "catalog.sqlite"
     kept = catalog.read_bytes()
     catalog.unlink()
-    with pytest.raises(LakeError, match="is gone"):
+    with pytest.raises(LakeError, match="is lost"):
         open_lake(tmp_path)
     assert not catalog.exists()
     catalog.write_bytes(kept[: len(kept) // 2])

@@ -1,37 +1,33 @@
-"""Erasing a subject: the rows of one table in which one column has one value, from the lake, from quarantine and from every bundle.
+"""Erasing a subject from every place that holds its rows: the lake, quarantine, the query log, check results, `warehouse.duckdb`, bundles.
 
-A bundle is never changed in place. Its other rows are sealed again as a bundle that supersedes it; then its files go, and a tombstone
-says so. Its manifest stays, because the chain runs through it; it holds counts and hashes, no rows."""
+First everything is found and counted, then legal holds are asked, and only then is anything changed."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, time, timedelta
 
-import duckdb
-import pyarrow as pa
-
-from warehouse.archive.folder import TOMBSTONE, ArchiveFolder
-from warehouse.archive.records import Bundle, active_bundles, finish_interrupted, read_manifest, recorded_bundles
-from warehouse.archive.restoring import load_day
-from warehouse.archive.sealing import day_order, write_bundle
-from warehouse.contracts import Contract, contract
+from warehouse.archive.backup import backup_catalog, list_backups, occurrences, opened, remove_backup
+from warehouse.archive.published import erase_published
+from warehouse.archive.records import finish_interrupted
+from warehouse.archive.resealing import Family, bury, families, finish_erasures, reseal
+from warehouse.archive.storage import Storage, storage_of
+from warehouse.archive.subjects import Match, column_match, value_matches
+from warehouse.archive.views import refresh_views
 from warehouse.contracts.ddl import quarantine_name
-from warehouse.errors import ArchiveError, RetentionError
-from warehouse.lake.connection import identifier, literal, scratch
-from warehouse.lake.digest import BATCH_ROWS
+from warehouse.errors import RetentionError
 from warehouse.lake.lake import Lake
-from warehouse.lake.removal import erase, erase_quarantined
+from warehouse.lake.maintenance import GRACE
+from warehouse.lake.query_log import load_spool
+from warehouse.lake.removal import erase, erase_containing
 from warehouse.lake.state import NO_DAY, utc_now
 from warehouse.retention.holds import placed_holds
 
-NOTES = (
-    "replaced files of the lake are deleted once the snapshots that need them are a day old and another midnight has passed (`tidy`)",
-    "derived days are built again from the rows that are left by the next `lakebed run`, and warehouse.duckdb by its publication",
-    "not searched: derived days whose raw day was dropped, the query log, and copies that people made (restored files, backups)",
-)
+LOGS = {"store.meta_query_log": "query", "store.meta_check_results": "details"}
+NIGHTLY = time(2, 30)
+NOT_SEARCHED = "not searched: Dagster's own run history, files that sources deliver, and copies that people made (restored files, backups)"
+WHOLE_VALUES = "texts count that are the value, not those that contain it: for log bodies, erase by --table raw.logs and a column"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class Erased:
     """Every place with the subject's rows, and what the caller must know besides."""
 
     places: list[Place] = field(default_factory=list)
-    notes: tuple[str, ...] = NOTES
+    notes: tuple[str, ...] = ()
 
 
 def erase_subject(
@@ -66,145 +62,143 @@ def erase_subject(
     Interrupted erasures are completed by running them again.
     Raises RetentionError when a legal hold covers any of the rows (before anything is done), ArchiveError for a damaged bundle or a column
     that the table does not have."""
-    archive, definition = ArchiveFolder.of(lake), contract(table)
-    condition = subject_condition(definition, column)
-    finish_interrupted(lake, archive)
-    finish_erasures(lake, archive)
-    in_lake = _count_lake(lake, definition, condition, value)
-    families = [f for f in _families(recorded_bundles(lake), table) if _count_family(lake, archive, definition, f, condition, value)]
-    _refuse_legal_hold(lake, table, {*in_lake, *(f[0].day for f in families)})
-    result = Erased()
-    for day, count in sorted(in_lake.items()):
-        progress(f"lake {table} {day}")
-        result.places.append(Place(f"lake {table}" + (f" {day}" if day != NO_DAY else ""), count))
-        if do:
-            erase(lake, table, day, condition, (value,), reason="erasure", run_id=run_id)
-    for family in families:
-        progress(f"archive {table} {family[0].day}")
-        count = _count_family(lake, archive, definition, family, condition, value)
-        result.places.append(Place(f"archive {family[0].path}", count))
-        if do:
-            _reseal(lake, archive, definition, family, condition, value, count, reason, run_id)
-    quarantined = _count_quarantined(lake, definition, value)
-    if quarantined:
-        result.places.append(Place(quarantine_name(definition), quarantined))
-        if do:
-            erase_quarantined(lake, table, value)
+    match = column_match(table, column, value)
+    return _erase(lake, [match], value, {}, reason=reason, do=do, run_id=run_id, progress=progress)
+
+
+def erase_everywhere(
+    lake: Lake,
+    value: str,
+    *,
+    reason: str,
+    do: bool = True,
+    run_id: str | None = None,
+    progress: Callable[[str], None] = lambda _message: None,
+) -> Erased:
+    """Erase every row of every table in which `value` stands as a text or as a value of a map, the rows of series that have it as a label,
+    and records of the platform that quote it. Otherwise as `erase_subject`."""
+    found = _erase(lake, value_matches(lake, value), value, LOGS, reason=reason, do=do, run_id=run_id, progress=progress)
+    found.notes = (*found.notes, WHOLE_VALUES)
+    return found
+
+
+def _erase(
+    lake: Lake,
+    matches: Sequence[Match],
+    value: str,
+    logs: Mapping[str, str],
+    *,
+    reason: str,
+    do: bool,
+    run_id: str | None,
+    progress: Callable[[str], None],
+) -> Erased:
+    storage, result = storage_of(lake), Erased()
+    finish_interrupted(lake, storage)
+    finish_erasures(lake, storage)
+    load_spool(lake)
+    days = {match.definition.full_name: _count_lake(lake, match) for match in matches}
+    sealed = [family for match in matches for family in families(lake, storage, match)]
+    _refuse_legal_holds(lake, days, sealed)
+    result.notes = (*_remains(utc_now(lake.connection)), NOT_SEARCHED)
+    result.places += erase_published(lake.settings, matches, Place, do=do)
+    _erase_bundles(lake, storage, sealed, result, reason, do, run_id, progress)
+    for match in matches:
+        table = match.definition.full_name
+        for day, count in sorted(days[table].items()):
+            progress(f"lake {table} {day}")
+            result.places.append(Place(f"lake {table}" + (f" {day}" if day != NO_DAY else ""), count))
+            if do:
+                erase(lake, table, day, match.condition, match.values, reason="erasure", run_id=run_id)
+    if logs:
+        _erase_backups(lake, storage, value, result, do)
+    _erase_records(lake, {quarantine_name(m.definition): "record" for m in matches} | dict(logs), value, result, do)
     return result
 
 
-def subject_condition(definition: Contract, column: str) -> str:
-    """SQL condition, with one `?`, for a column or `MAPCOLUMN.KEY`. Raises ArchiveError when the table has no such column."""
-    types = {c.name: c.type for c in definition.columns}
-    if column in types:
-        return f"CAST({identifier(column)} AS VARCHAR) = ?"
-    name, dot, key = column.partition(".")
-    if dot and key and types.get(name, "").startswith("MAP(VARCHAR, VARCHAR)"):
-        return f"{identifier(name)}[{literal(key)}] = ?"
-    raise ArchiveError(f"{definition.full_name} has no column {column!r}; its columns are {', '.join(types)} (KEY of a map as COLUMN.KEY)")
-
-
-def finish_erasures(lake: Lake, archive: ArchiveFolder) -> None:
-    """Remove the files of bundles whose rows were sealed again for an erasure that died before it removed them."""
-    chain = recorded_bundles(lake)
-    by_id = {b.bundle_id: b for b in chain}
-    for heir in chain:
-        if heir.rows_erased is None:
-            continue
-        for old in heir.supersedes:
-            if TOMBSTONE not in archive.files(by_id[old].path):
-                _bury(lake, archive, by_id[old], heir, "erasure")
-
-
-def _families(chain: Sequence[Bundle], table: str) -> list[list[Bundle]]:
-    """Each active bundle of a table with the bundles that it stands for, whose files may still be there; newest first."""
-    by_id = {b.bundle_id: b for b in chain}
-    families = []
-    for active in active_bundles(chain, table=table):
-        family, outstanding = [active], list(active.supersedes)
-        while outstanding:
-            old = by_id[outstanding.pop()]
-            if old not in family:
-                family.append(old)
-                outstanding += old.supersedes
-        families.append(family)
-    return families
-
-
-def _count_lake(lake: Lake, definition: Contract, condition: str, value: str) -> dict[date, int]:
-    day = "day" if definition.has_day else f"DATE '{NO_DAY}'"
-    rows = lake.connection.execute(f"SELECT {day}, count(*) FROM {definition.full_name} WHERE {condition} GROUP BY ALL", [value]).fetchall()
-    return {r[0]: int(r[1]) for r in rows}
-
-
-def _count_quarantined(lake: Lake, definition: Contract, value: str) -> int:
-    row = lake.connection.execute(f"SELECT count(*) FROM {quarantine_name(definition)} WHERE contains(record, ?)", [value]).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _count_family(lake: Lake, archive: ArchiveFolder, definition: Contract, family: Sequence[Bundle], condition: str, value: str) -> int:
-    """The subject's rows in a bundle and in those that it stands for and that still have their files."""
-    total = 0
-    for bundle in family:
-        if TOMBSTONE not in archive.files(bundle.path):
-            with scratch(lake.settings.lake) as connection:
-                load_day(connection, archive, definition, [bundle])
-                row = connection.execute(f"SELECT count(*) FROM restored WHERE {condition}", [value]).fetchone()
-                total += int(row[0]) if row else 0
-    return total
-
-
-def _refuse_legal_hold(lake: Lake, table: str, days: set[date]) -> None:
-    today = utc_now(lake.connection).date()
-    for held in placed_holds(lake):
-        covered = [d for d in sorted(days) if held.kind == "legal" and held.covers(table, d, today)]
-        if covered:
-            raise RetentionError(f"{table} {covered[0]} is under {held.label}; nothing was erased. Lift it with `lakebed hold remove`")
-
-
-def _reseal(
+def _erase_bundles(
     lake: Lake,
-    archive: ArchiveFolder,
-    definition: Contract,
-    family: Sequence[Bundle],
-    condition: str,
-    value: str,
-    count: int,
+    storage: Storage,
+    sealed: Sequence[Family],
+    result: Erased,
     reason: str,
+    do: bool,
     run_id: str | None,
+    progress: Callable[[str], None],
 ) -> None:
-    active = family[0]
-    version = read_manifest(archive, active).day_version
-    with scratch(lake.settings.lake) as connection:
-        load_day(connection, archive, definition, [active])
-        connection.execute(f"DELETE FROM restored WHERE {condition}", [value])
-        heir = write_bundle(
-            lake,
-            archive,
-            definition,
-            active.day,
-            lambda: _reader(connection, definition),
-            version=version,
-            supersedes=[b.bundle_id for b in family],
-            rows_erased=count,
-            run_id=run_id,
-        )
-    for old in family:
-        _bury(lake, archive, old, heir, reason)
+    """All heirs first, then the views, then the old files go: no view ever names a file that is not there."""
+    heirs = []
+    for family in sealed:
+        active = family.bundles[0]
+        progress(f"archive {active.table} {active.day}")
+        result.places.append(Place(f"archive {active.path}", family.rows))
+        if do:
+            heirs.append(reseal(lake, storage, family, run_id))
+    if heirs:
+        refresh_views(lake)
+    for family, heir in zip(sealed, heirs, strict=False):
+        bury(lake, storage, family.bundles, heir, reason)
 
 
-def _reader(connection: duckdb.DuckDBPyConnection, definition: Contract) -> pa.RecordBatchReader:
-    return connection.execute(f"FROM restored {day_order(definition)}").to_arrow_reader(BATCH_ROWS)
+def _erase_records(lake: Lake, quoted: Mapping[str, str], value: str, result: Erased, do: bool) -> None:
+    """Records of quarantine and of the platform's logs that quote the value. quoted: table -> column."""
+    for name, column in quoted.items():
+        row = lake.connection.execute(f"SELECT count(*) FROM {name} WHERE contains({column}, ?)", [value]).fetchone()
+        if row and row[0]:
+            result.places.append(Place(name.replace("store.meta_", "meta."), int(row[0])))
+            if do:
+                erase_containing(lake, name, column, value)
 
 
-def _bury(lake: Lake, archive: ArchiveFolder, old: Bundle, heir: Bundle, reason: str) -> None:
-    """The tombstone first: files that are gone without one are a loss, with one an erasure."""
-    lake.step("erasing")
-    document = {
-        "bundle_id": old.bundle_id,
-        "superseded_by": heir.bundle_id,
-        "reason": reason,
-        "erased_at": utc_now(lake.connection).isoformat(),
-    }
-    archive.write(old.path, TOMBSTONE, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
-    archive.remove_files(old.path, [f.name for f in read_manifest(archive, old).files])
+def _erase_backups(lake: Lake, storage: Storage, value: str, result: Erased, do: bool) -> None:
+    """Backups of the catalog in which the value stands (as least or greatest value of a file's column). One of now takes their place."""
+    holding = []
+    for backup in list_backups(storage):
+        with opened(storage, backup) as copy:
+            count = occurrences(copy, value.encode())
+        if count:
+            holding.append(backup)
+            result.places.append(Place(f"archive {backup.path}", count))
+    if holding and do:
+        backup_catalog(lake)
+        for backup in holding:
+            remove_backup(storage, backup)
+
+
+def _count_lake(lake: Lake, match: Match) -> dict[date, int]:
+    definition = match.definition
+    day = "day" if definition.has_day else f"DATE '{NO_DAY}'"
+    rows = lake.connection.execute(
+        f"SELECT {day}, count(*) FROM {definition.full_name} WHERE {match.condition} GROUP BY ALL", match.values
+    ).fetchall()
+    return {r[0]: int(r[1]) for r in rows if r[1]}
+
+
+def _refuse_legal_holds(lake: Lake, days: dict[str, dict[date, int]], sealed: Sequence[Family]) -> None:
+    today = utc_now(lake.connection).date()
+    touched = {(table, day) for table, counts in days.items() for day in counts}
+    touched |= {(f.bundles[0].table, f.bundles[0].day) for f in sealed}
+    for held in placed_holds(lake):
+        covered = [t for t in sorted(touched) if held.kind == "legal" and held.covers(*t, today)]
+        if covered:
+            table, day = covered[0]
+            raise RetentionError(f"{table} {day} is under {held.label}; nothing was erased. Lift it with `lakebed hold remove`")
+
+
+def _remains(now: datetime) -> tuple[str, ...]:
+    """Until when what was replaced can still be read, if the nightly clean-up (`tidy`) runs: snapshots stay a day, their files until the
+    second midnight after they expired."""
+    expiry = _next_night(now + GRACE)
+    removal = datetime.combine(expiry.date() + timedelta(days=2), NIGHTLY)
+    return (
+        f"older snapshots of the lake show the rows until the clean-up of {expiry:%Y-%m-%d %H:%M} UTC, because nothing younger than a day "
+        "may expire. Their files, and the least and greatest values that the catalog keeps of them, go with that of "
+        f"{removal:%Y-%m-%d %H:%M} UTC",
+        f"backups of the catalog that are made before {removal:%Y-%m-%d %H:%M} UTC hold such values too; erase again then to have them go",
+        "derived days are built again from the rows that are left by the next `lakebed run`",
+    )
+
+
+def _next_night(moment: datetime) -> datetime:
+    tonight = datetime.combine(moment.date(), NIGHTLY)
+    return tonight if tonight >= moment else tonight + timedelta(days=1)

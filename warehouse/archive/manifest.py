@@ -53,6 +53,7 @@ class Manifest:
     previous: dict[str, str] | None
     sealed_at: str
     lakebed_version: str
+    encryption: dict[str, str] | None = None
     format: str = FORMAT
     rows_digest_definition: str = DEFINITION
     how_to_read: str = HOW_TO_READ
@@ -73,6 +74,13 @@ class Manifest:
             return cls(**document)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ArchiveError(f"{where} is not a manifest: {error}") from None
+
+
+ENCRYPTED = (
+    "Parquet modular encryption, AES-GCM, one key for footer and columns, from the environment variable that `key_from` names; `key` is "
+    "the beginning of sha256 of 'lakebed key fingerprint:' and the key. DuckDB: PRAGMA add_parquet_key('k', '<key as base64>'); SELECT * "
+    "FROM read_parquet('rows-*.parquet', encryption_config = {footer_key: 'k'})"
+)
 
 
 def columns_of(contract: Contract) -> list[dict[str, str | None]]:

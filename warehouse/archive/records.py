@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from warehouse.archive.folder import GRACE_S, MANIFEST, PENDING, ArchiveFolder
 from warehouse.archive.manifest import Manifest, sha256_of
+from warehouse.archive.storage import GRACE_S, MANIFEST, PENDING, Storage, bundle_folders
 from warehouse.errors import ArchiveError
 from warehouse.lake.digest import Digest
 from warehouse.lake.lake import Lake
@@ -15,7 +15,9 @@ from warehouse.lake.lake import Lake
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """One row of meta.archive_bundles. rows_erased is None unless the bundle replaces others whose rows a subject's erasure took."""
+    """One row of meta.archive_bundles. rows_erased is None unless the bundle replaces others whose rows a subject's erasure took.
+
+    columns: of its files, in their order (none: the record is older than that). encryption: fingerprint of the key of its files."""
 
     bundle_id: str
     table: str
@@ -29,6 +31,8 @@ class Bundle:
     sealed_at: datetime
     supersedes: tuple[str, ...] = ()
     rows_erased: int | None = None
+    columns: tuple[str, ...] = ()
+    encryption: str | None = None
 
     @property
     def digest(self) -> Digest:
@@ -50,6 +54,8 @@ class Bundle:
             self.sealed_at,
             " ".join(self.supersedes) or None,
             self.rows_erased,
+            " ".join(self.columns) or None,
+            self.encryption,
         )
 
 
@@ -57,9 +63,9 @@ def recorded_bundles(lake: Lake) -> list[Bundle]:
     """Every bundle that was ever sealed, in the order of the chain. Raises ArchiveError when the records are no chain."""
     rows = lake.connection.execute(
         """SELECT bundle_id, table_name, day, path, manifest_sha256, previous_sha256, row_count, bytes, rows_digest, sealed_at,
-                  supersedes, rows_erased FROM meta.archive_bundles"""
+                  supersedes, rows_erased, column_names, encryption_key FROM meta.archive_bundles"""
     ).fetchall()
-    bundles = [Bundle(*(*r[:10], tuple((r[10] or "").split()), r[11])) for r in rows]
+    bundles = [Bundle(*(*r[:10], tuple((r[10] or "").split()), r[11], tuple((r[12] or "").split()), r[13])) for r in rows]
     following = {b.previous_sha256: b for b in bundles}
     if len(following) < len(bundles):
         raise ArchiveError("meta.archive_bundles is no chain: two bundles follow the same one")
@@ -83,28 +89,26 @@ def active_bundles(bundles: Sequence[Bundle], *, table: str | None = None, days:
     ]
 
 
-def read_manifest(archive: ArchiveFolder, bundle: Bundle) -> Manifest:
+def read_manifest(storage: Storage, bundle: Bundle) -> Manifest:
     """A bundle's manifest, proved to be the recorded one. Raises ArchiveError that says what is lost."""
-    file = archive.files(bundle.path).get(MANIFEST)
-    if file is None:
-        raise ArchiveError(f"{bundle.path}/{MANIFEST} is missing: {bundle.row_count} rows of {bundle.table} {bundle.day} cannot be proved")
-    content = file.read_bytes()
+    where = f"{bundle.path}/{MANIFEST}"
+    content = storage.find(where)
+    if content is None:
+        raise ArchiveError(f"{where} is missing: {bundle.row_count} rows of {bundle.table} {bundle.day} cannot be proved")
     if sha256_of(content) != bundle.manifest_sha256:
-        raise ArchiveError(f"{bundle.path}/{MANIFEST} was edited: {bundle.row_count} rows of {bundle.table} {bundle.day} cannot be proved")
-    return Manifest.decode(content, f"{bundle.path}/{MANIFEST}")
+        raise ArchiveError(f"{where} was edited: {bundle.row_count} rows of {bundle.table} {bundle.day} cannot be proved")
+    return Manifest.decode(content, where)
 
 
-def finish_interrupted(lake: Lake, archive: ArchiveFolder) -> None:
-    """Complete seals that died after they were recorded, and clear those that died before, once they are a day old."""
-    folders = archive.bundle_folders()
-    unfinished = [f for f in folders if MANIFEST not in archive.files(f)]
+def finish_interrupted(lake: Lake, storage: Storage, under: str = "") -> None:
+    """Complete seals (below a folder) that died after they were recorded, and clear those that died before, once they are a day old."""
+    unfinished = {folder: names for folder, names in bundle_folders(storage.listing(under)).items() if MANIFEST not in names}
     if not unfinished:
         return
     recorded = {b.path: b for b in recorded_bundles(lake)}
-    for folder in unfinished:
-        pending = archive.files(folder).get(PENDING)
+    for folder, names in unfinished.items():
         if folder in recorded:
-            if pending is not None and sha256_of(pending.read_bytes()) == recorded[folder].manifest_sha256:
-                archive.finish(folder)
-        elif archive.age_seconds(folder) > GRACE_S:
-            archive.remove(folder)
+            if PENDING in names and sha256_of(storage.read(f"{folder}/{PENDING}")) == recorded[folder].manifest_sha256:
+                storage.finish(folder)
+        elif storage.age_seconds(folder) > GRACE_S:
+            storage.remove_folder(folder)

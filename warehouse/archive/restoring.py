@@ -11,10 +11,10 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.archive.folder import ArchiveFolder
 from warehouse.archive.parquet import open_rows, read_back, write_rows
 from warehouse.archive.records import Bundle, active_bundles, finish_interrupted, read_manifest, recorded_bundles
 from warehouse.archive.sealing import seal
+from warehouse.archive.storage import Folder, Storage, storage_of
 from warehouse.contracts import Contract, contract
 from warehouse.contracts.ddl import create_table
 from warehouse.errors import ArchiveError
@@ -22,9 +22,11 @@ from warehouse.lake.connection import identifier, literal, scratch
 from warehouse.lake.digest import BATCH_ROWS, Digest, rows_digest
 from warehouse.lake.identity import file_digest
 from warehouse.lake.lake import Lake
+from warehouse.lake.parquet_keys import key_for
 from warehouse.lake.partitions import partition
 from warehouse.lake.rewriting import put_day
 
+RESTORED = "restored from the archive"
 SERVICE_LABELS = ("service.name", "service", "app", "job")
 
 
@@ -65,15 +67,15 @@ def restore(
     service: only rows of this service (by column or, for metrics, by the labels of the series in the lake).
     Raises ArchiveError when a bundle is damaged (nothing of that day is written), or the target is the lake or has the rows already."""
     started = time.monotonic()
-    archive, definition = ArchiveFolder.of(lake), contract(table)
-    finish_interrupted(lake, archive)
-    _refuse_target(lake, archive, target)
+    storage, definition = storage_of(lake), contract(table)
+    finish_interrupted(lake, storage, table)
+    _refuse_target(lake, storage, target)
     result = Restored(table)
     with scratch(lake.settings.lake) as connection:
         for day, group in groupby(find_bundles(lake, table, first, last), key=lambda b: b.day):
             bundles = list(group)
             progress(f"restore {table} {day}")
-            load_day(connection, archive, definition, bundles)
+            load_day(connection, storage, definition, bundles)
             if service is not None:
                 _keep_service(lake, connection, definition, service)
             path = _write_day(connection, definition, day, target)
@@ -88,7 +90,7 @@ def restore(
 
 
 def load_day(
-    connection: duckdb.DuckDBPyConnection, archive: ArchiveFolder, definition: Contract, bundles: Sequence[Bundle], name: str = "restored"
+    connection: duckdb.DuckDBPyConnection, storage: Storage, definition: Contract, bundles: Sequence[Bundle], name: str = "restored"
 ) -> None:
     """Read a day's bundles into a temporary table of a scratch connection, each proved by sha256, page checksums and digest.
 
@@ -97,27 +99,31 @@ def load_day(
     connection.execute(create_table("restoring", definition.columns).replace("CREATE TABLE", "CREATE OR REPLACE TEMP TABLE"))
     connection.execute("ALTER TABLE restoring ADD COLUMN place INTEGER")
     for place, bundle in enumerate(bundles):
-        _load_bundle(connection, archive, definition, bundle, place)
+        _load_bundle(connection, storage, definition, bundle, place)
     grain = ", ".join(identifier(n) for n in definition.grain)
     latest = f" QUALIFY row_number() OVER (PARTITION BY {grain} ORDER BY place DESC) = 1" if len(bundles) > 1 else ""
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {columns} FROM restoring{latest}")
     connection.execute("DROP TABLE restoring")
 
 
-def _load_bundle(connection: duckdb.DuckDBPyConnection, archive: ArchiveFolder, definition: Contract, bundle: Bundle, place: int) -> None:
-    manifest, files = read_manifest(archive, bundle), archive.files(bundle.path)
+def _load_bundle(connection: duckdb.DuckDBPyConnection, storage: Storage, definition: Contract, bundle: Bundle, place: int) -> None:
+    manifest = read_manifest(storage, bundle)
+    key = key_for(bundle.encryption, bundle.path)
     for file in manifest.files:
-        path = files.get(file.name)
-        if path is None or file_digest(path) != file.sha256:
-            state = "missing" if path is None else "not what was sealed"
-            raise ArchiveError(f"{bundle.path}/{file.name} is {state}: {file.rows} rows of {bundle.table} {bundle.day} cannot be restored")
-        reader = open_rows(path)
-        sealed = [c for c in definition.columns if c.name in reader.schema.names]
-        casts = ", ".join(f"CAST({identifier(c.name)} AS {c.type})" for c in sealed)
-        names = ", ".join(identifier(c.name) for c in sealed)
-        connection.register("arriving_rows", reader)
-        connection.execute(f"INSERT INTO restoring ({names}, place) SELECT {casts}, {place} FROM arriving_rows")
-        connection.unregister("arriving_rows")
+        where = f"{bundle.path}/{file.name}"
+        lost = f"{file.rows} rows of {bundle.table} {bundle.day} cannot be restored"
+        if file.name not in storage.files(bundle.path):
+            raise ArchiveError(f"{where} is missing: {lost}")
+        with storage.reading(where) as path:
+            if file_digest(path) != file.sha256:
+                raise ArchiveError(f"{where} is not what was sealed: {lost}")
+            reader = open_rows(path, key)
+            sealed = [c for c in definition.columns if c.name in reader.schema.names]
+            casts = ", ".join(f"CAST({identifier(c.name)} AS {c.type})" for c in sealed)
+            names = ", ".join(identifier(c.name) for c in sealed)
+            connection.register("arriving_rows", reader)
+            connection.execute(f"INSERT INTO restoring ({names}, place) SELECT {casts}, {place} FROM arriving_rows")
+            connection.unregister("arriving_rows")
     there = [identifier(str(c["name"])) for c in manifest.columns]
     found = table_digest(connection, f"SELECT {', '.join(there)} FROM restoring WHERE place = {place}")
     if found != bundle.digest:
@@ -188,8 +194,8 @@ def restore_into_lake(
     The days become `unchecked` under a new version. Place a hold on them, or retention drops them again.
     Raises ArchiveError when a day was not dropped (the lake has its rows), or a bundle is damaged."""
     started = time.monotonic()
-    archive, definition = ArchiveFolder.of(lake), contract(table)
-    finish_interrupted(lake, archive)
+    storage, definition = storage_of(lake), contract(table)
+    finish_interrupted(lake, storage, table)
     result = Restored(table)
     days = sorted({b.day for b in find_bundles(lake, table, first, last)})
     states = lake.states(table, days)
@@ -202,8 +208,8 @@ def restore_into_lake(
             seal(lake, table, day, run_id=run_id)
         bundles = find_bundles(lake, table, day, day)
         with scratch(lake.settings.lake) as connection:
-            load_day(connection, archive, definition, bundles)
-            result.rows += put_day(lake, definition, day, connection, "restored", reason="restored from the archive", run_id=run_id)
+            load_day(connection, storage, definition, bundles)
+            result.rows += put_day(lake, definition, day, connection, "restored", reason=RESTORED, run_id=run_id)
         result.days.append(day)
         result.bundles += len(bundles)
         result.bytes += sum(b.bytes for b in bundles)
@@ -211,9 +217,9 @@ def restore_into_lake(
     return result
 
 
-def _refuse_target(lake: Lake, archive: ArchiveFolder, target: Path) -> None:
+def _refuse_target(lake: Lake, storage: Storage, target: Path) -> None:
     resolved = target.resolve()
-    for folder in (archive.root, lake.data_folder):
+    for folder in (storage.folder if isinstance(storage, Folder) else None, lake.data_folder):
         if folder is not None and resolved.is_relative_to(folder.resolve()):
             raise ArchiveError(f"--output {target} lies in {folder}, which holds Lakebed's own files; give another folder")
 

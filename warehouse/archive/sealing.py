@@ -6,24 +6,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from functools import reduce
 from operator import add
-from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
 
-from warehouse.archive.folder import PENDING, ArchiveFolder
-from warehouse.archive.manifest import BundleFile, Manifest, columns_of, iso, lakebed_version, sha256_of
-from warehouse.archive.parquet import read_back, write_rows
+from warehouse.archive.file_hashes import refuse_damaged
+from warehouse.archive.head import refuse_without_key, write_head
+from warehouse.archive.manifest import ENCRYPTED, BundleFile, Manifest, columns_of, iso, lakebed_version, sha256_of
+from warehouse.archive.parquet import Bound, bounds, read_back, write_rows
 from warehouse.archive.records import Bundle, active_bundles, finish_interrupted, recorded_bundles
+from warehouse.archive.storage import PENDING, Storage, bundle_path, storage_of
 from warehouse.contracts import Contract, contract
 from warehouse.errors import ArchiveError
 from warehouse.lake.connection import identifier
 from warehouse.lake.digest import BATCH_ROWS, Digest, rows_digest
 from warehouse.lake.lake import Lake
 from warehouse.lake.maintenance import refuse_shared_folder
+from warehouse.lake.parquet_keys import ENCRYPTION, Key, encryption_keys
 from warehouse.lake.partitions import Partition, partition
 from warehouse.lake.state import insert, utc_now
 
@@ -47,21 +49,22 @@ def seal(lake: Lake, table: str, day: date, *, run_id: str | None = None) -> Sea
 
     Nothing is written when the day's bundles hold exactly these rows. A day that was dropped gets a supplementary bundle for what arrived
     since; a day that changed since it was sealed gets a bundle that supersedes the former ones.
-    Raises ArchiveError when there is nothing to seal or the files do not read back equal."""
+    Raises ArchiveError when there is nothing to seal, a file of the lake is not what was written, or the bundle reads back otherwise."""
     refuse_shared_folder(lake)
-    definition, archive = contract(table), ArchiveFolder.of(lake)
-    finish_interrupted(lake, archive)
+    definition, storage = contract(table), storage_of(lake)
+    finish_interrupted(lake, storage, f"{table}/day={day}")
     present = partition(lake.connection, definition.storage_name, day)
     if not present.row_count or not definition.has_day:
         raise ArchiveError(f"{table} has no rows on {day} to seal")
     former = active_bundles(recorded_bundles(lake), table=table, days=(day, day))
     if former and reduce(add, (b.digest for b in former)) == _lake_digest(lake, definition, day):
         return Sealed(tuple(former), present, already=True)
+    refuse_damaged(lake, table, day)
     state = lake.states(table, [day]).get(day)
     supersedes = () if state is not None and state.state == "dropped" else tuple(b.bundle_id for b in former)
     version = state.version if state else 0
     bundle = write_bundle(
-        lake, archive, definition, day, lambda: _day_reader(lake, definition, day), version=version, supersedes=supersedes, run_id=run_id
+        lake, storage, definition, day, lambda: _day_reader(lake, definition, day), version=version, supersedes=supersedes, run_id=run_id
     )
     if bundle.row_count != present.row_count:
         raise ArchiveError(f"{table} {day}: {bundle.row_count} rows were sealed where the lake counts {present.row_count}; seal it again")
@@ -82,7 +85,7 @@ def day_order(definition: Contract) -> str:
 
 def write_bundle(
     lake: Lake,
-    archive: ArchiveFolder,
+    storage: Storage,
     definition: Contract,
     day: date,
     rows: Rows,
@@ -92,14 +95,17 @@ def write_bundle(
     rows_erased: int | None = None,
     run_id: str | None = None,
 ) -> Bundle:
-    """Write rows as a bundle, read it back, and record it as the next of the chain. Raises ArchiveError when it reads back otherwise."""
+    """Write rows as a bundle, read it back, and record it as the next of the chain.
+
+    Raises ArchiveError when it reads back otherwise, or a key is missing; nothing is sealed then."""
+    key = wanted_key(lake)
+    refuse_without_key(storage)
     bundle_id = f"{utc_now(lake.connection):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
-    relative = archive.bundle_path(definition.full_name, day, bundle_id)
-    path = archive.create(relative) / ROWS_FILE
+    relative = bundle_path(definition.full_name, day, bundle_id)
     try:
-        digest, file, times = _write_and_read_back(lake, definition, path, rows)
+        digest, file, times = _write_and_read_back(lake, storage, definition, relative, rows, key)
     except BaseException:
-        archive.remove(relative)
+        storage.remove_folder(relative)
         raise
     manifest = Manifest(
         bundle_id=bundle_id,
@@ -119,30 +125,40 @@ def write_bundle(
         previous=None,
         sealed_at="",
         lakebed_version=lakebed_version(),
+        encryption={"key": key.fingerprint, "key_from": ENCRYPTION, "how": ENCRYPTED} if key else None,
     )
-    bundle = _record(lake, archive, relative, manifest, rows_erased, run_id)
-    archive.finish(relative)
+    bundle = _record(lake, storage, relative, manifest, rows_erased, run_id)
+    storage.finish(relative)
     lake.step("sealed")
     return bundle
 
 
+def wanted_key(lake: Lake) -> Key | None:
+    """The key to encrypt with, when `[archive] encrypt` says so. Raises ArchiveError when there is none."""
+    if not lake.settings.archive.encrypt:
+        return None
+    keys = encryption_keys()
+    if not keys:
+        raise ArchiveError(f"archive.encrypt is true and {ENCRYPTION} is not set; nothing was sealed. `openssl rand -hex 32` makes a key")
+    return keys[0]
+
+
 def _write_and_read_back(
-    lake: Lake, definition: Contract, path: Path, rows: Rows
-) -> tuple[Digest, BundleFile, tuple[datetime | date | None, datetime | date | None]]:
+    lake: Lake, storage: Storage, definition: Contract, relative: str, rows: Rows, key: Key | None
+) -> tuple[Digest, BundleFile, tuple[Bound, Bound]]:
+    path = f"{relative}/{ROWS_FILE}"
     with lake.connection.cursor() as cursor:
-        written = write_rows(path, rows(), cursor)
+        with storage.writing(path) as local:
+            written = write_rows(local, rows(), cursor, key)
         lake.step("sealing")
-        digest, file = read_back(path, cursor)
-        if digest != written:
-            raise ArchiveError(f"{path.parent.name}/{path.name} does not read back as the {written.rows} rows written; nothing was sealed")
-        if definition.time_column is None:
-            return digest, file, (None, None)
-        time = identifier(definition.time_column)
-        row = cursor.execute(f"SELECT min({time}), max({time}) FROM read_parquet(?)", [str(path)]).fetchone()
-        return digest, file, row or (None, None)
+        with storage.reading(path) as local:
+            digest, file = read_back(local, cursor, key)
+            if digest != written:
+                raise ArchiveError(f"{storage.url(path)} does not read back as the {written.rows} rows written; nothing was sealed")
+            return digest, file, bounds(local, definition.time_column, key)
 
 
-def _record(lake: Lake, archive: ArchiveFolder, relative: str, manifest: Manifest, rows_erased: int | None, run_id: str | None) -> Bundle:
+def _record(lake: Lake, storage: Storage, relative: str, manifest: Manifest, rows_erased: int | None, run_id: str | None) -> Bundle:
     """Under the archive's lock: chain the manifest to the newest bundle, put it beside the files as pending, commit its record.
 
     What dies before the commit leaves no bundle; what dies after it is finished by the next seal or verification."""
@@ -166,8 +182,10 @@ def _record(lake: Lake, archive: ArchiveFolder, relative: str, manifest: Manifes
             now,
             tuple(manifest.supersedes),
             rows_erased,
+            tuple(str(c["name"]) for c in manifest.columns),
+            manifest.encryption["key"] if manifest.encryption else None,
         )
-        archive.write(relative, PENDING, content)
+        storage.write(f"{relative}/{PENDING}", content)
         lake.step("pending")
         connection.execute("BEGIN")
         try:
@@ -177,7 +195,8 @@ def _record(lake: Lake, archive: ArchiveFolder, relative: str, manifest: Manifes
         except BaseException:
             connection.execute("ROLLBACK")
             raise
-    lake.step("recorded")
+        lake.step("recorded")
+        write_head(storage, [*chain, bundle])
     return bundle
 
 

@@ -228,6 +228,8 @@ ARCHIVE_BUNDLES = Contract(
         _instant("sealed_at", "When", required=True),
         text("supersedes", "Bundles of the same day that this one stands for, separated by blanks"),
         count_of("rows_erased", "Rows of the superseded bundles that were erased; their files are gone, a tombstone says so", "1"),
+        text("column_names", "Columns of its files, separated by blanks; NULL in records older than this column"),
+        text("encryption_key", "Fingerprint of the key that its files are encrypted with; NULL when they are not"),
     ),
     grain=("bundle_id",),
     time_column="sealed_at",
@@ -240,16 +242,34 @@ RESTORE_DRILLS = Contract(
     "Restores tried on a schedule, compared with what was sealed",
     (
         text("drill_id", "Id", required=True),
-        text("bundle_id", "Bundle", required=True),
-        count_of("row_count", "Rows restored", "1", required=True),
+        text("bundle_id", "Bundle, or backup of the catalog", required=True),
+        count_of("row_count", "Rows restored; of a backup its newest snapshot", "1", required=True),
         count_of("bytes", "Bytes read", "By", required=True),
         number("duration_s", "Seconds", "s", required=True),
         Column("equal", "BOOLEAN", "Whether all rows came back equal", required=True),
         text("details", "What differed"),
         _instant("drilled_at", "When", required=True),
+        number("cost", "Price of reading these bytes, by archive.read_price_per_gb", "currency"),
+        text("currency", "ISO 4217"),
     ),
     grain=("drill_id",),
     time_column="drilled_at",
+    shape="log",
+)
+
+FILE_HASHES = Contract(
+    "meta",
+    "file_hashes",
+    "What the lake's own files were when they were first seen; the scrub compares",
+    (
+        text("path", "File, relative to the data path", required=True),
+        text("storage_name", "Table that it belongs to, as it is stored", required=True),
+        Column("day", "DATE", "Day; 1970-01-01 for tables without days", required=True),
+        text("sha256", "sha256 of the file", required=True),
+        _instant("recorded_at", "When", required=True),
+    ),
+    grain=("path",),
+    time_column="recorded_at",
     shape="log",
 )
 
@@ -266,4 +286,5 @@ META = (
     HOLDS,
     ARCHIVE_BUNDLES,
     RESTORE_DRILLS,
+    FILE_HASHES,
 )

@@ -11,8 +11,9 @@ import duckdb
 from warehouse.contracts import CONTRACTS, Column, Contract
 from warehouse.contracts.ddl import QUARANTINE_COLUMNS, create_table, create_view, quarantine_name
 from warehouse.errors import LakeError
-from warehouse.lake.connection import identifier, literal, load_extension, scratch
+from warehouse.lake.connection import identifier, literal, load_extension, scratch, use_s3
 from warehouse.lake.lock import LOCK_TIMEOUT_S, advisory_locks, file_lock
+from warehouse.lake.parquet_keys import lend_keys
 from warehouse.settings import Settings
 
 SCHEMAS = ("store", "raw", "core", "mart", "meta", "quarantine", "archive")
@@ -43,6 +44,11 @@ class Catalog:
             return cls("postgres", address if not address.startswith("//") else f"{kind}:{address}", data)
         raise LakeError("lake.catalog must be sqlite:FILE or postgres:DSN")
 
+    def has_files(self) -> bool:
+        """Whether data files lie in the folder of a lake, by which a catalog that is gone can be told from one that is not there yet."""
+        store = Path(self.data_path, "store")
+        return "://" not in self.data_path and store.is_dir() and next(store.glob("*/**/*.parquet"), None) is not None
+
     def lock(self, names: tuple[str, ...], *, timeout: float = LOCK_TIMEOUT_S) -> AbstractContextManager[None]:
         """The lock that a commit touching these tables holds from before BEGIN until after COMMIT."""
         if self.kind == "sqlite":
@@ -58,6 +64,9 @@ def attach(settings: Settings, *, read_only: bool = False) -> tuple[duckdb.DuckD
     catalog = Catalog.of(settings)
     _prepare(catalog, read_only=read_only)
     connection = scratch(settings.lake)
+    if settings.archive.path.startswith("s3://"):
+        use_s3(connection, settings.lake)
+    lend_keys(connection)
     load_extension(connection, "ducklake")
     load_extension(connection, "sqlite_scanner" if catalog.kind == "sqlite" else "postgres_scanner")
     options = [f"DATA_PATH {literal(catalog.data_path)}", "OVERRIDE_DATA_PATH true", "DATA_INLINING_ROW_LIMIT 0"]
@@ -106,19 +115,12 @@ def _prepare(catalog: Catalog, *, read_only: bool) -> None:
         file = Path(catalog.address)
         if read_only and not file.is_file():
             raise LakeError(f"there is no lake yet (no catalog at {file}); `lakebed run` or `lakebed demo` makes one")
-        if not file.exists() and _has_rows(catalog.data_path):
-            raise LakeError(
-                f"the catalog {file} is gone, and {catalog.data_path} holds files of a lake: without it nobody knows which of them count. "
-                "Put the catalog back from a backup (`lakebed doctor --repair`), or move the folder away to begin anew"
-            )
+        if not (file.is_file() and file.stat().st_size) and catalog.has_files():
+            # an empty catalog in its place would make orphans of all files, and the clean-up would delete them
+            raise LakeError(f"the catalog {file} is lost, and {catalog.data_path} holds files; `lakebed doctor --repair` brings it back")
         file.parent.mkdir(parents=True, exist_ok=True)
     if "://" not in catalog.data_path and not read_only:
         Path(catalog.data_path).mkdir(parents=True, exist_ok=True)
-
-
-def _has_rows(data_path: str) -> bool:
-    """Whether a local data path holds rows of a lake."""
-    return "://" not in data_path and next(Path(data_path).glob("store/*/**/*.parquet"), None) is not None
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:

@@ -57,7 +57,7 @@ def scratch(settings: LakeSettings | None = None, *, file: Path | None = None) -
     connection.execute("SET enable_progress_bar = false")
     connection.execute(SERIES_ID_MACRO)
     if settings.path.startswith("s3://") or settings.s3_endpoint:
-        _use_s3(connection, settings)
+        use_s3(connection, settings)
     return connection
 
 
@@ -87,8 +87,8 @@ def _half(memory_limit: str) -> str:
     return f"{float(memory_limit.removesuffix(unit)) / 2}{unit}"
 
 
-def _use_s3(connection: duckdb.DuckDBPyConnection, settings: LakeSettings) -> None:
-    """S3 credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN)."""
+def use_s3(connection: duckdb.DuckDBPyConnection, settings: LakeSettings) -> None:
+    """Let a connection read `s3://`. Credentials come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN."""
     load_extension(connection, "httpfs")
     options = {
         "KEY_ID": os.environ.get("AWS_ACCESS_KEY_ID"),

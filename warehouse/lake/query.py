@@ -1,7 +1,7 @@
 """The read-only door: a connection that can only read the lake, and untrusted queries through it, bounded in time, memory and rows.
 
-READ_ONLY alone is not enough: `COPY ... TO` could still overwrite a file of the lake. So the connection reaches no file but the lake's,
-its configuration is locked, and a text is run only after `warehouse.lake.statement` has found one SELECT in it."""
+READ_ONLY alone is not enough: `COPY ... TO` could still overwrite a file of the lake. So the connection reaches no file but the lake's
+and the archive's, its configuration is locked, and a text is run only after `warehouse.lake.statement` has found one SELECT in it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def open_read_only(settings: Settings, macros: str = "", table_macros: str = "")
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET enable_progress_bar = false")
         connection.execute(f"SET max_temp_directory_size = {literal(SPILL_LIMIT)}")
-        connection.execute(f"SET allowed_directories = [{literal(catalog.data_path)}]")
+        archive = settings.resolve(settings.archive.path).rstrip("/") + "/"
+        connection.execute(f"SET allowed_directories = [{literal(catalog.data_path)}, {literal(archive)}]")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
     except BaseException:

@@ -6,9 +6,8 @@ from datetime import date
 from uuid import uuid4
 
 from warehouse.contracts import contract
-from warehouse.contracts.ddl import quarantine_name
 from warehouse.errors import LakeError, RetentionError
-from warehouse.lake.connection import literal
+from warehouse.lake.connection import identifier, literal
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import Partition, partition
 from warehouse.lake.rewriting import SETTLED_PARQUET, Replacement, day_rows, forget, new_file, replace_files, rollback, write_sorted
@@ -111,17 +110,18 @@ def erase(lake: Lake, table: str, day: date, condition: str, values: tuple[objec
     return count
 
 
-def erase_quarantined(lake: Lake, table: str, value: str) -> int:
-    """Remove every quarantined record of a table in whose text a value stands; returns how many went."""
-    name = quarantine_name(contract(table))
+def erase_containing(lake: Lake, name: str, column: str, value: str) -> int:
+    """Remove every record of a table without days (a quarantine table, a log of the platform) in whose text a value stands; returns how
+    many went. Raises LakeError when a writer came between."""
     before = partition(lake.connection, name, NO_DAY)
-    row = lake.connection.execute(f"SELECT count(*) FROM {name} WHERE contains(record, ?)", [value]).fetchone()
+    condition = f"contains({identifier(column)}, ?)"
+    row = lake.connection.execute(f"SELECT count(*) FROM {name} WHERE {condition}", [value]).fetchone()
     count = int(row[0]) if row else 0
     if count == 0:
         return 0
     path, left = f"{lake.folder(name)}/merged_{uuid4()}.parquet" if before.row_count > count else None, before.row_count - count
     if path is not None:
-        lake.connection.execute(f"COPY (FROM {name} WHERE contains(record, ?) IS NOT TRUE) TO {literal(path)} ({SETTLED_PARQUET})", [value])
+        lake.connection.execute(f"COPY (FROM {name} WHERE {condition} IS NOT TRUE) TO {literal(path)} ({SETTLED_PARQUET})", [value])
     if not replace_files(lake, [Replacement(before, (path,) if path else (), left)], f"erase from {name}"):
         forget(path)
         raise LakeError(f"{name} was written while rows were erased from it; nothing of it was changed. Run it again")

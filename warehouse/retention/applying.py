@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from warehouse.archive.sealing import seal
+from warehouse.archive.views import refresh_views
 from warehouse.contracts import contract
 from warehouse.errors import RetentionError
 from warehouse.lake.lake import Lake
@@ -61,6 +62,8 @@ def apply_plan(
             for log in GROWING_LOGS:
                 merge_files(lake, log)
         _carry_out(lake, plan_id, decision, result, run_id)
+    if result.archived:
+        refresh_views(lake)
     result.seconds = time.monotonic() - started
     return result
 

@@ -46,11 +46,16 @@ def test_a_night_and_a_week(platform: Platform) -> None:
     assert headlines["retained"].startswith("kept 2, archived 1, dropped 1 partitions")
     assert headlines["settled"].startswith("1 days: 1 files became 1")
     assert headlines["verified"] == "1 bundles, 3 rows as sealed; 0 problems"
+    assert headlines["catalog"].startswith("snapshot ")
     assert headlines["restore_drill"].startswith("1 bundles, 3 rows restored")
-    assert {name: c.passed for name, c in checks.items()} == {"drills_current": True, "as_sealed": True, "restored_equal": True}
+    assert headlines["fingerprinted"].startswith(("2 new files", "0 new files"))
+    assert headlines["scrubbed"].startswith("2 files of the lake, 1 of the archive; 0 healed, 0 damaged")
+    sound = {"drills_current": True, "as_sealed": True, "restored_equal": True, "as_written": True}
+    assert {name: c.passed for name, c in checks.items()} == sound
     bundle = next((platform.settings.root / "archive").glob("*/*/*/*.parquet"))
     bundle.write_bytes(bundle.read_bytes()[:-1])
     _, checks = run(platform)
-    assert {name: c.passed for name, c in checks.items()} == {"drills_current": True, "as_sealed": False, "restored_equal": False}
+    damaged = {"drills_current": True, "as_sealed": False, "restored_equal": False, "as_written": False}
+    assert {name: c.passed for name, c in checks.items()} == damaged
     _, checks = run(platform)
     assert not checks["drills_current"].passed

@@ -166,7 +166,7 @@ def test_added_files_and_bundles_are_found(sealed: Lake) -> None:
 def test_a_missing_last_bundle_and_reordered_records_are_found(sealed: Lake) -> None:
     damage = folder(sealed, LAST)
     damage.rename(damage.with_name("elsewhere"))
-    assert found(sealed) == {("missing manifest", LAST, 5), ("added bundle", None, 0)}
+    assert found(sealed) == {("missing manifest", LAST, 5), ("added bundle", LAST, 5)}
     sealed.connection.execute("DELETE FROM store.meta_archive_bundles WHERE day = DATE '2026-03-02'")
     assert "broken chain" in {p.kind for p in verify(sealed).problems}
 

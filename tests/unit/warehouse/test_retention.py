@@ -108,11 +108,11 @@ def test_a_bundle_that_cannot_be_read_back_stops_the_drop(full: Lake, monkeypatc
     from warehouse.archive import sealing
     from warehouse.archive.parquet import read_back
 
-    def spoilt(path: Path, connection: object) -> object:
+    def spoilt(path: Path, connection: object, key: None) -> object:
         content = bytearray(path.read_bytes())
         content[len(content) // 3] ^= 1
         path.write_bytes(content)
-        return read_back(path, connection)  # type: ignore[arg-type]
+        return read_back(path, connection, key)  # type: ignore[arg-type]
 
     monkeypatch.setattr(sealing, "read_back", spoilt)
     plan = plan_retention(full, today=TODAY)

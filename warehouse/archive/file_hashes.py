@@ -1,0 +1,144 @@
+"""What the lake's own files were when they were written: their sha256 in meta.file_hashes, and which of them are something else now.
+
+Parquet files that DuckDB writes carry no page checksums, and a flipped bit in one mostly comes through as a wrong value without an error.
+A file is never changed once it is part of the lake, so one hash of it proves every later reading."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+from warehouse.archive.storage import THREADS, Storage, storage_at
+from warehouse.contracts import CONTRACTS
+from warehouse.errors import ArchiveError
+from warehouse.lake.lake import Lake
+from warehouse.lake.state import NO_DAY, utc_now
+
+TRUSTED_S = 3600.0
+TABLES = tuple(c.storage_name for c in CONTRACTS.values() if c.schema != "meta")
+_FILES = """
+WITH parts AS (
+    SELECT f.data_file_id, s.schema_name || '.' || t.table_name AS storage_name, f.path, f.path_is_relative, f.record_count,
+           coalesce(CAST(v.partition_value AS DATE), $no_day::DATE) AS day
+    FROM __ducklake_metadata_lake.ducklake_data_file AS f
+    JOIN __ducklake_metadata_lake.ducklake_table AS t ON t.table_id = f.table_id AND t.end_snapshot IS NULL
+    JOIN __ducklake_metadata_lake.ducklake_schema AS s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL
+    LEFT JOIN __ducklake_metadata_lake.ducklake_file_partition_value AS v ON v.data_file_id = f.data_file_id
+    WHERE f.end_snapshot IS NULL AND list_contains($names, s.schema_name || '.' || t.table_name)
+)
+SELECT storage_name, day, path, path_is_relative, record_count FROM parts
+UNION ALL
+SELECT p.storage_name, p.day, d.path, d.path_is_relative, p.record_count
+FROM __ducklake_metadata_lake.ducklake_delete_file AS d JOIN parts AS p USING (data_file_id) WHERE d.end_snapshot IS NULL
+ORDER BY ALL"""
+
+_trusted: WeakKeyDictionary[Lake, dict[str, float]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class LakeFile:
+    """A file of the lake (of rows, or of deletions). path: relative to the data path. rows: that it holds or touches."""
+
+    storage_name: str
+    day: date
+    path: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A file that is not what it was. day: NO_DAY for tables without days."""
+
+    kind: Literal["changed file", "missing file", "unreadable file"]
+    file: LakeFile
+    detail: str
+
+
+def live_files(lake: Lake, tables: Collection[str] | None = None, days: Collection[date] | None = None) -> list[LakeFile]:
+    """The files of the lake's data tables, or of the tables and days named (by contract name)."""
+    names = [CONTRACTS[t].storage_name for t in tables] if tables is not None else list(TABLES)
+    rows = lake.connection.execute(_FILES, {"names": names, "no_day": NO_DAY}).fetchall()
+    root = lake.catalog.data_path
+    found = [
+        LakeFile(name, day, f"{lake.folder(name)}/{path}".removeprefix(root) if relative else str(path).removeprefix(root), int(count))
+        for name, day, path, relative, count in rows
+    ]
+    return [f for f in found if days is None or f.day in days]
+
+
+def lake_storage(lake: Lake) -> Storage:
+    """The lake's data path as a storage."""
+    return storage_at(lake.catalog.data_path.rstrip("/"), lake.settings.lake)
+
+
+def record_new(lake: Lake, files: Sequence[LakeFile] | None = None) -> int:
+    """Hash every live file (or those given) that has no hash yet, and record it in meta.file_hashes; returns how many.
+
+    To be called soon after files were written: what is damaged before that is taken for what it should be."""
+    known = _recorded(lake)
+    new = [f for f in (files if files is not None else live_files(lake)) if f.path not in known]
+    storage, now = lake_storage(lake), utc_now(lake.connection)
+    hashed = [(file, digest) for file, digest in zip(new, _digests(storage, new), strict=True) if isinstance(digest, str)]
+    lake.append_log("meta.file_hashes", [(f.path, f.storage_name, f.day, digest, now) for f, digest in hashed])
+    return len(hashed)
+
+
+def damages(lake: Lake, files: Sequence[LakeFile]) -> list[Damage]:
+    """Those of the files that have a hash and are not what it says. Files without one are not judged."""
+    known = _recorded(lake)
+    judged = [f for f in files if f.path in known]
+    storage = lake_storage(lake)
+    found = []
+    for file, digest in zip(judged, _digests(storage, judged), strict=True):
+        if isinstance(digest, ArchiveError):
+            kind: Literal["missing file", "unreadable file"] = "missing file" if "missing" in str(digest) else "unreadable file"
+            found.append(Damage(kind, file, str(digest)))
+        elif digest != known[file.path]:
+            found.append(Damage("changed file", file, f"sha256 {digest}, recorded {known[file.path]}"))
+    return found
+
+
+def fresh_damages(lake: Lake, tables: Collection[str], days: Collection[date]) -> list[Damage]:
+    """`damages` of days of tables, without reading again what was found sound within the hour."""
+    trusted = _trusted.setdefault(lake, {})
+    now = time.monotonic()
+    files = [f for f in live_files(lake, tables, days) if now - trusted.get(f.path, -TRUSTED_S) >= TRUSTED_S]
+    found = damages(lake, files)
+    broken = {d.file.path for d in found}
+    trusted.update({f.path: now for f in files if f.path not in broken})
+    return found
+
+
+def refuse_damaged(lake: Lake, table: str, day: date) -> None:
+    """Raises ArchiveError when a file of a day is not what it was: what is read from it must not go any further."""
+    found = damages(lake, live_files(lake, [table], [day]))
+    if found:
+        first = found[0]
+        raise ArchiveError(
+            f"{table} {day}: {first.kind} {first.file.path} ({first.file.rows} rows): {first.detail}; nothing was sealed. "
+            "`lakebed archive scrub` mends it from the archive where it can"
+        )
+
+
+def _recorded(lake: Lake) -> dict[str, str]:
+    """Path -> the hash recorded first, should two processes have done it."""
+    rows: list[tuple[str, str, datetime]] = lake.connection.execute(
+        "SELECT path, sha256, recorded_at FROM meta.file_hashes ORDER BY recorded_at DESC"
+    ).fetchall()
+    return {path: sha256 for path, sha256, _at in rows}
+
+
+def _digests(storage: Storage, files: Sequence[LakeFile]) -> list[str | ArchiveError]:
+    def digest(file: LakeFile) -> str | ArchiveError:
+        try:
+            return storage.digest(file.path)
+        except ArchiveError as error:
+            return error
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        return list(threads.map(digest, files))
