@@ -31,10 +31,12 @@ def placed_holds(lake: Lake) -> list[Hold]:
 def incident_holds(lake: Lake, today: date) -> list[Hold]:
     """One hold per incident, from when it began to when it was resolved (open ones: today), with the configured margin of days; on the rows
     of its service, as it came and as it is conformed, or of all when none is known."""
-    settings = lake.settings.retention
-    if not settings.hold_incidents:
-        return []
-    margin = timedelta(days=settings.hold_incident_days)
+    return incident_windows(lake, today) if lake.settings.retention.hold_incidents else []
+
+
+def incident_windows(lake: Lake, today: date) -> list[Hold]:
+    """The holds of incidents, whether or not they are in force."""
+    margin = timedelta(days=lake.settings.retention.hold_incident_days)
     mapped, values = conformed("i.service", first_label(("labels",), RESOURCE_LABELS), lake.settings.service_map)
     rows = lake.connection.execute(
         f"""SELECT source, incident_id, coalesce(i.title, incident_id), least(i.started_time, i.opened_time), i.resolved_time,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -12,9 +13,14 @@ from warehouse.errors import RetentionError
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import partitions
 from warehouse.lake.state import DayState, utc_now
-from warehouse.retention.holds import all_holds
+from warehouse.retention.budget import Budget, within_budget
+from warehouse.retention.holds import all_holds, incident_windows
+from warehouse.retention.impact import Impact, impacts
+from warehouse.retention.past_queries import past_queries
 from warehouse.retention.policy import NO_RULE, Decision, Filters, Piece, Plan, make_plan
+from warehouse.retention.pricing import Pricing, archived_tables, hot_days
 from warehouse.retention.rows import RowClass, filter_condition
+from warehouse.retention.worth import Uses, worths
 
 UNKNOWN = DayState(0, "unchecked", 0, None, 0)
 
@@ -47,22 +53,59 @@ def _quarantined(lake: Lake) -> list[Piece]:
     return found
 
 
-def plan_retention(lake: Lake, *, today: date | None = None, store: bool = True) -> Plan:
-    """The plan for today (UTC), stored under its id so that it can be applied; a plan that is stored already is not stored again."""
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A plan with what it means: impacts on past queries, the budget that it keeps to (None: the rules alone decide), the price of what is
+    archived already, and how many older queries were not looked at."""
+
+    plan: Plan
+    impacts: tuple[Impact, ...]
+    budget: Budget | None
+    archive_cost: float
+    queries_skipped: int
+
+    @property
+    def cost_before(self) -> float:
+        """Price of a month as it is, the archive included."""
+        return self.archive_cost + sum(d.cost_before for d in self.plan.decisions)
+
+    @property
+    def cost_after(self) -> float:
+        """Price of a month once the plan was applied."""
+        return self.archive_cost + sum(d.cost_after for d in self.plan.decisions)
+
+
+def plan_retention(lake: Lake, *, today: date | None = None, store: bool = True, budget: float | None = None) -> Plan:
+    """The plan for today (UTC), stored under its id so that it can be applied; a plan that is stored already is not stored again.
+
+    budget: most that storage may cost a month, in the currency of the prices; default: that of [retention], or none."""
+    return outlook(lake, today=today, store=store, budget=budget).plan
+
+
+def outlook(lake: Lake, *, today: date | None = None, store: bool = True, budget: float | None = None) -> Outlook:
+    """The plan of `plan_retention`, with its impacts."""
     day = today or datetime.now(UTC).date()
     settings = lake.settings
+    found, holds, past = pieces(lake), all_holds(lake, day), past_queries(lake, day)
+    pricing = Pricing(settings.storage_price, hot_days(found, settings.publish), archived_tables(lake))
     plan = make_plan(
-        pieces(lake),
+        found,
         settings.retention.rules,
-        all_holds(lake, day),
+        holds,
         day,
         count=lambda table, days: count_rows(lake, table, days),
         service_map=settings.service_map,
     )
+    plan = replace(plan, decisions=tuple(pricing.priced(d) for d in plan.decisions), currency=settings.storage_price.currency)
+    amount, kept_to = budget if budget is not None else settings.retention.monthly_budget, None
+    if amount is not None:
+        incidents = incident_windows(lake, day)
+        uses = Uses(past.queries, incidents, settings.models.history_days, measured_capacity=bool(settings.capacity))
+        plan, kept_to = within_budget(plan, worths(plan.decisions, uses, day), pricing, amount)
     if store and not _is_stored(lake, plan.plan_id):
         now, currency = utc_now(lake.connection), settings.storage_price.currency
         lake.append_log("meta.retention_plans", [_record(plan.plan_id, d, now, currency) for d in plan.decisions])
-    return plan
+    return Outlook(plan, tuple(impacts(plan.decisions, past.queries, day)), kept_to, pricing.archive_cost, past.skipped)
 
 
 def _record(plan_id: str, d: Decision, now: datetime, currency: str) -> tuple[object, ...]:

@@ -20,6 +20,7 @@ from warehouse.settings import RetentionRule, ServiceRule
 Action = Literal["keep", "archive", "drop"]
 HoldKind = Literal["manual", "legal", "incident"]
 Filters = tuple[RowFilter, ...]
+Cause = Literal["rules", "holds", "minimum age", "kept for ever", "checks outstanding"]
 NO_RULE = "no rule covers this table"
 UNDECIDED = ("unchecked", "blocked")
 SIGNAL_SCHEMAS = ("raw", "core")
@@ -78,7 +79,7 @@ class Decision:
     """What happens to one partition or, where rows is given, to a class of its rows, and the rule or hold that says so.
 
     bytes: of a class, the partition's shared out by rows. Costs are per month, in the currency of the prices, and 0 until `pricing` puts
-    them in. negotiable: a monthly budget may decide otherwise."""
+    them in. negotiable: a monthly budget may decide otherwise; cause: what keeps it, when that may not."""
 
     table: str
     day: date
@@ -91,6 +92,7 @@ class Decision:
     cost_before: float = 0.0
     cost_after: float = 0.0
     negotiable: bool = field(default=False, compare=False)
+    cause: Cause = field(default="rules", compare=False)
 
     @property
     def rows_key(self) -> str:
@@ -100,11 +102,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Decisions on every partition, in order of table and day. plan_id: hash of the decisions, so equal plans have equal ids."""
+    """Decisions on every partition, in order of table and day. plan_id: hash of the decisions, so equal plans have equal ids.
+
+    currency: of the costs."""
 
     plan_id: str
     decisions: tuple[Decision, ...]
     uncovered: tuple[str, ...] = field(default=())
+    currency: str = field(default="", compare=False)
 
     @classmethod
     def of_decisions(cls, decisions: Iterable[Decision]) -> Plan:
@@ -125,6 +130,7 @@ class Outcome:
     action: Action
     rule: str
     negotiable: bool = False
+    cause: Cause = "rules"
 
 
 Count = Callable[[str, Mapping[date, Filters]], Mapping[date, tuple[int, ...]]]
@@ -168,16 +174,17 @@ def outcomes(piece: Piece, rules: Sequence[RetentionRule], holds: Sequence[Hold]
     held = [h for h in holds if h.covers(piece.table, piece.day, today)] if any(o.negotiable or o.action != "keep" for o in chain) else []
     if all(o.action == "keep" for o in chain):
         free = not held and piece.state not in UNDECIDED and all(o.negotiable for o in chain)
-        return (Outcome(None, "keep", _together(chain), free),)
+        cause: Cause = "holds" if held else "checks outstanding" if piece.state in UNDECIDED and chain[0].negotiable else chain[0].cause
+        return (Outcome(None, "keep", _together(chain), free, cause),)
     known = CONTRACTS.get(piece.table)
     whole = [h for h in held if len(chain) == 1 or not h.services or not can_tell(known, h.filter)]
     if whole:
-        return (Outcome(None, "keep", whole[0].label),)
+        return (Outcome(None, "keep", whole[0].label, cause="holds"),)
     if piece.state in UNDECIDED:
-        return (Outcome(None, "keep", f"the day is {piece.state}: it leaves only once its checks passed"),)
+        return (Outcome(None, "keep", f"the day is {piece.state}: it leaves only once its checks passed", cause="checks outstanding"),)
     if not held and len({o.action for o in chain}) == 1:
         return (Outcome(None, chain[0].action, _together(chain), all(o.negotiable for o in chain)),)
-    return (*(Outcome(h.filter, "keep", h.label) for h in held), *chain)
+    return (*(Outcome(h.filter, "keep", h.label, cause="holds") for h in held), *chain)
 
 
 def _together(chain: Sequence[Outcome]) -> str:
@@ -210,37 +217,29 @@ def _is_of(table: str, signal: str) -> bool:
 
 
 def _by_rules(piece: Piece, rules: Sequence[RetentionRule], today: date) -> list[Outcome]:
-    chain: list[Outcome] = []
-    for rule in covering(piece.table, rules):
-        action, reason, negotiable = _by_rule(piece, rule, today)
-        chain.append(Outcome(RowFilter.of(rule) if piece.has_day else None, action, reason, negotiable))
+    covered = covering(piece.table, rules)
+    chain = [replace(_by_rule(piece, rule, today), takes=RowFilter.of(rule) if piece.has_day else None) for rule in covered]
     if not chain or chain[-1].takes is not None:
         chain.append(Outcome(None, "keep", NO_RULE))
     return chain
 
 
-def _by_rule(piece: Piece, rule: RetentionRule, today: date) -> tuple[Action, str, bool]:
+def _by_rule(piece: Piece, rule: RetentionRule, today: date) -> Outcome:
     if rule.keep_days is None:
-        return "keep", f"{rule.scope}: for ever", False
+        return Outcome(None, "keep", f"{rule.scope}: for ever", cause="kept for ever")
     if not piece.has_day:
-        return "keep", f"{rule.scope}: the table has no days and is kept whole", False
+        return Outcome(None, "keep", f"{rule.scope}: the table has no days and is kept whole", cause="kept for ever")
     name, age = f"{rule.scope}: {rule.keep_days} days", (today - piece.day).days
+    negotiable = rule.archive and age >= rule.min_days
     if age < rule.keep_days:
-        return "keep", name, rule.archive and age >= rule.min_days
-    return ("archive", f"{name}, then archive", True) if rule.archive else ("drop", f"{name}, then drop", False)
+        return Outcome(None, "keep", name, negotiable, "minimum age" if rule.archive else "rules")
+    return Outcome(None, "archive" if rule.archive else "drop", f"{name}, then {'archive' if rule.archive else 'drop'}", negotiable)
 
 
 def _whole(piece: Piece, outcome: Outcome) -> Decision:
-    return Decision(
-        piece.table,
-        piece.day,
-        piece.version,
-        outcome.action,
-        outcome.rule,
-        piece.row_count,
-        piece.bytes,
-        negotiable=outcome.negotiable,
-    )
+    known = piece.table, piece.day, piece.version
+    size = piece.row_count, piece.bytes
+    return Decision(*known, outcome.action, outcome.rule, *size, negotiable=outcome.negotiable, cause=outcome.cause)
 
 
 def _parts(piece: Piece, chain: Sequence[Outcome], counts: Sequence[int], service_map: Sequence[ServiceRule]) -> list[Decision]:
