@@ -1,8 +1,5 @@
-"""The best plan within a monthly budget: of what a rule would let leave for the archive, keep what is worth most. Pure.
-
-It is a 0/1 knapsack: each partition's price is what the lake costs above the archive. The exact optimum is found by branch and bound
-(HiGHS); its work is limited, and where it stops early the result is at least the greedy one, and the bound says how much better any plan
-could be."""
+"""The best plan within a monthly budget: of what a rule would let leave for the archive, keep what is worth most. Each partition's price is
+what the lake costs above the archive. Pure."""
 
 from __future__ import annotations
 
@@ -11,21 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from warehouse.errors import RetentionError
+from warehouse.retention.knapsack import best_subset
 from warehouse.retention.policy import Decision, Plan
 from warehouse.retention.pricing import Pricing
 from warehouse.retention.worth import Worth
-
-MOST_NODES = 20_000
-SCALE = 1e4
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Places of the items chosen, their value, and a value that no choice within the capacity exceeds."""
-
-    chosen: frozenset[int]
-    value: float
-    bound: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,62 +83,3 @@ def _decided(decision: Decision, keep: bool, worth: Worth, name: str, pricing: P
     why = ", ".join(worth.why) or "nothing asks for it"
     rule = f"{name}: {'kept' if keep else 'archived'} ({why}); else {decision.rule}"
     return pricing.priced(replace(decision, action="keep" if keep else "archive", rule=rule))
-
-
-def best_subset(costs: Sequence[float], values: Sequence[float], capacity: float) -> Choice:
-    """The items of greatest total value whose total cost is at most the capacity. Costs and values are greater than 0.
-
-    Ties are broken by place, so equal input gives an equal choice."""
-    everything = frozenset(range(len(costs)))
-    if math.fsum(costs) <= capacity:
-        total = math.fsum(values)
-        return Choice(everything, total, total)
-    candidates = [i for i in everything if costs[i] <= capacity]
-    if not candidates:
-        return Choice(frozenset(), 0.0, 0.0)
-    greedy, bound = _greedy(candidates, costs, values, capacity)
-    exact, proved = _exact(candidates, costs, values, capacity)
-    best = max((greedy, exact), key=lambda chosen: math.fsum(values[i] for i in chosen))
-    value = math.fsum(values[i] for i in best)
-    return Choice(best, value, max(value, min(bound, proved)))
-
-
-def _greedy(candidates: Sequence[int], costs: Sequence[float], values: Sequence[float], capacity: float) -> tuple[frozenset[int], float]:
-    """By value for the price as far as the capacity reaches, or the one most valuable item if that is more: at least half of the optimum;
-    and Dantzig's bound, the value when the first item that does not fit is cut to what does (Kellerer, Pferschy, Pisinger: Knapsack
-    Problems, 2004, section 2.2)."""
-    chosen: list[int] = []
-    spent, bound = 0.0, 0.0
-    for i in sorted(candidates, key=lambda i: (-values[i] / costs[i], i)):
-        if spent + costs[i] <= capacity:
-            chosen.append(i)
-            spent += costs[i]
-        elif not bound:
-            bound = math.fsum(values[j] for j in chosen) + values[i] * (capacity - spent) / costs[i]
-    single = max(candidates, key=lambda i: (values[i], -i))
-    value = math.fsum(values[i] for i in chosen)
-    if math.fsum(costs[i] for i in chosen) > capacity or values[single] > value:
-        chosen = [single]
-    return frozenset(chosen), bound or value
-
-
-def _exact(candidates: Sequence[int], costs: Sequence[float], values: Sequence[float], capacity: float) -> tuple[frozenset[int], float]:
-    """By branch and bound, and the bound that it proved. Costs and values are scaled so that the solver's tolerances are small beside them;
-    a choice that these let over the capacity is not taken."""
-    import numpy as np
-    from scipy.optimize import Bounds, LinearConstraint, milp
-
-    prices, worth = np.array([costs[i] for i in candidates]), np.array([values[i] for i in candidates])
-    scale, unit = SCALE / capacity, SCALE / float(worth.max())
-    found = milp(
-        -worth * unit,
-        integrality=np.ones(len(candidates)),
-        bounds=Bounds(0, 1),
-        constraints=LinearConstraint((prices * scale)[np.newaxis, :], -np.inf, SCALE),
-        options={"node_limit": MOST_NODES, "mip_rel_gap": 0.0},
-    )
-    proved = -float(found.mip_dual_bound) / unit if found.mip_dual_bound is not None else math.inf
-    if found.x is None:
-        return frozenset(), proved
-    chosen = frozenset(c for c, x in zip(candidates, found.x, strict=True) if x > 0.5)
-    return (chosen if math.fsum(costs[i] for i in chosen) <= capacity else frozenset()), proved

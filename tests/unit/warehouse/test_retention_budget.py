@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warehouse.retention.budget import best_subset, within_budget
+from warehouse.retention.budget import within_budget
+from warehouse.retention.knapsack import best_subset
 from warehouse.retention.past_queries import PastQuery, Window
 from warehouse.retention.policy import Hold, Piece, Plan, make_plan
 from warehouse.retention.pricing import Archived, Pricing, hot_days
