@@ -85,16 +85,22 @@ def _tell(found: Outlook, *, every: bool) -> None:
     from warehouse.retention.telling import summary
 
     plan = found.plan
-    rows = [_line([d]) for d in plan.decisions] if every else [_line(group) for group in grouped(plan.decisions)]
     costs = f"{plan.currency} now", "after"
-    table(f"plan {plan.plan_id}", ("table", "from", "to", "days", "action", "rule", "rows", "bytes", *costs), rows)
+    out.print(f"plan {plan.plan_id}", highlight=False)
+    if every:
+        lines = [(d.table, d.day, d.action, d.rule, *_figures([d])) for d in plan.decisions]
+        table("", ("table", "day", "action", "rule", "rows", "bytes", *costs), lines)
+    else:
+        for title, tables in by_reason(plan.decisions).items():
+            lines = [(name, ds[0].day, ds[-1].day, len(ds), *_figures(ds)) for name, ds in tables.items()]
+            table(title, ("table", "from", "to", "days", "rows", "bytes", *costs), lines)
     if any(d.rows is not None for d in plan.decisions):
         out.print("where rules divide a day, its bytes and price are shared out by rows", highlight=False)
     shown = found.impacts if every else found.impacts[:QUERIES_SHOWN]
     if shown:
         title = f"past queries that would have been hurt: {len(found.impacts):,}"
-        lines = [(i.verdict, i.times, i.last_ran, " ".join(i.tables), i.first, i.last, shortened(i.query)) for i in shown]
-        table(title, ("verdict", "runs", "last", "tables", "from", "to", "query"), lines)
+        hurt = [(i.verdict, i.times, i.last_ran, " ".join(i.tables), i.first, i.last, shortened(i.query)) for i in shown]
+        table(title, ("verdict", "runs", "last", "tables", "from", "to", "query"), hurt)
     for line in summary(found):
         out.print(line, highlight=False, markup=False)
     if plan.uncovered:
@@ -209,12 +215,13 @@ def totals(plan: Plan) -> dict[str, dict[str, float]]:
     }
 
 
-def grouped(decisions: Sequence[Decision]) -> list[list[Decision]]:
-    """Decisions of one table with one action and rule, in the order of their first day."""
-    groups: dict[tuple[str, str, str], list[Decision]] = {}
-    for decision in decisions:
-        groups.setdefault((decision.table, decision.action, decision.rule), []).append(decision)
-    return list(groups.values())
+def by_reason(decisions: Sequence[Decision]) -> dict[str, dict[str, list[Decision]]]:
+    """Action and deciding rule -> table -> decisions; holds of one kind are one reason. What leaves comes first."""
+    groups: dict[str, dict[str, list[Decision]]] = {}
+    for decision in sorted(decisions, key=lambda d: (-ACTIONS.index(d.action), d.rule)):
+        reason = f"{decision.rule.partition(' ')[0]} holds" if decision.cause == "holds" else decision.rule
+        groups.setdefault(f"{decision.action} - {reason}", {}).setdefault(decision.table, []).append(decision)
+    return {t: {name: sorted(ds, key=lambda d: d.day) for name, ds in sorted(tables.items())} for t, tables in groups.items()}
 
 
 def shortened(query: str) -> str:
@@ -241,11 +248,9 @@ def day_of(text: str, option: str) -> date:
         raise ConfigError(f"{option} {text!r} is not a day; write YYYY-MM-DD") from None
 
 
-def _line(group: Sequence[Decision]) -> tuple[object, ...]:
-    first, last = group[0], group[-1]
+def _figures(group: Sequence[Decision]) -> tuple[object, ...]:
     row_count, size = sum(d.row_count for d in group), sum(d.bytes for d in group)
-    costs = sum(d.cost_before for d in group), sum(d.cost_after for d in group)
-    return (first.table, first.day, last.day, len(group), first.action, first.rule, row_count, readable_bytes(size), *costs)
+    return row_count, readable_bytes(size), sum(d.cost_before for d in group), sum(d.cost_after for d in group)
 
 
 def _fields(decision: Decision) -> dict[str, object]:

@@ -9,6 +9,14 @@ from warehouse.retention.planning import Outlook
 from warehouse.retention.policy import Decision
 
 ACTIONS = {"keep": "keeps", "archive": "archives", "drop": "drops"}
+CAUSES = {
+    "rules": "what rules keep",
+    "holds": "what is held",
+    "minimum age": "days younger than min_days",
+    "kept for ever": "what is kept for ever",
+    "checks outstanding": "days whose checks have not passed",
+    "archived before": "what is archived already",
+}
 REASONS_SHOWN = 3
 
 
@@ -55,7 +63,7 @@ def _budget(budget: Budget) -> str:
     if budget.met:
         share = "" if budget.bound <= budget.worth * (1 + 1e-6) else f", at least {budget.worth / budget.bound:.1%} of the best"
         return f"{amount} is kept: {cost} a month; {budget.kept:,} partition(s) chosen to stay, {budget.archived:,} to be archived{share}"
-    causes = ", ".join(f"{money(value)} for {cause}" for cause, value in sorted(budget.fixed, key=lambda f: -f[1]))
+    causes = ", ".join(f"{money(value)} for {CAUSES[cause]}" for cause, value in sorted(budget.fixed, key=lambda f: -f[1]))
     return (
         f"{amount} cannot be met: the least is {money(budget.least)} {budget.currency} a month, of which {causes or 'all is the archive'}"
     )
