@@ -3,9 +3,11 @@ and capacity plans lean on, what lies around incidents, and a little for being y
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 
 from warehouse.contracts import CONTRACTS
 from warehouse.retention.past_queries import PastQuery, Window
@@ -16,6 +18,7 @@ YOUTH_HALF_LIFE_DAYS = 30.0
 INCIDENT_WORTH = 1.0
 OBJECTIVE_WORTH = 0.5
 YOUTH_WORTH = 0.1
+NOTHING = 1e-9
 TELEMETRY = frozenset({"metrics", "traces", "logs"})
 
 
@@ -42,29 +45,54 @@ def worths(decisions: Iterable[Decision], uses: Uses, today: date) -> list[Worth
     """The worth of each decision's rows, in their order."""
     asked = _asked(uses.queries, today)
     objectives = {"traces"} | ({"metrics"} if uses.measured_capacity else set())
-    return [_worth(d, asked.get(d.table, {}), uses, objectives, today) for d in decisions]
+    return [_worth(d, asked.get(d.table), uses, objectives, today) for d in decisions]
 
 
-def _asked(queries: Iterable[PastQuery], today: date) -> dict[str, dict[tuple[Window, ...], float]]:
-    """Per table the windows that a query reads, as they were and as they move with time, with the runs' decayed number."""
-    found: dict[str, dict[tuple[Window, ...], float]] = {}
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How often a table's days are asked for: from each of these days (as ordinals) to the next, so many decayed runs."""
+
+    starts: list[int]
+    weights: list[float]
+
+    def on(self, day: date) -> float:
+        """Decayed runs that read a day."""
+        place = bisect_right(self.starts, day.toordinal()) - 1
+        return self.weights[place] if place >= 0 else 0.0
+
+
+def _asked(queries: Iterable[PastQuery], today: date) -> dict[str, Asked]:
+    """Per table, the runs of queries that read a day as it was then, or a day as old as that; either counts once."""
+    changes: dict[str, dict[int, float]] = {}
     for query in queries:
         weight = query.times * 0.5 ** (max((today - query.ran).days, 0) / QUERY_HALF_LIFE_DAYS)
         for then, now in zip(query.windows, query.today(today), strict=True):
-            of_table = found.setdefault(then.table, {})
-            of_table[then, now] = of_table.get((then, now), 0.0) + weight
+            of_table = changes.setdefault(then.table, {})
+            for first, last in _united(then, now):
+                of_table[first] = of_table.get(first, 0.0) + weight
+                of_table[last + 1] = of_table.get(last + 1, 0.0) - weight
+    found = {}
+    for table, by_day in changes.items():
+        starts = sorted(by_day)
+        sums = accumulate(by_day[start] for start in starts)
+        found[table] = Asked(starts, [w if w > NOTHING else 0.0 for w in sums])
     return found
 
 
-def _worth(decision: Decision, asked: Mapping[tuple[Window, ...], float], uses: Uses, objectives: set[str], today: date) -> Worth:
+def _united(one: Window, other: Window) -> list[tuple[int, int]]:
+    """Two windows as ranges of ordinals that do not overlap."""
+    (a, b), (c, d) = sorted((w.first.toordinal(), w.last.toordinal()) for w in (one, other))
+    return [(a, max(b, d))] if c <= b + 1 else [(a, b), (c, d)]
+
+
+def _worth(decision: Decision, asked: Asked | None, uses: Uses, objectives: set[str], today: date) -> Worth:
     day, age = decision.day, max((today - decision.day).days, 0)
     definition = CONTRACTS.get(decision.table)
     tags = set(definition.tags) if definition is not None else set()
-    queried = sum(weight for windows, weight in asked.items() if any(w.first <= day <= w.last for w in windows))
     incident = bool(tags & TELEMETRY) and any(h.from_day <= day <= h.to_day for h in uses.incidents)
     objective = bool(tags & objectives) and age < uses.history_days
     parts = {
-        "queried": queried,
+        "queried": asked.on(day) if asked is not None else 0.0,
         "around an incident": INCIDENT_WORTH * incident,
         "SLO or capacity": OBJECTIVE_WORTH * objective,
     }

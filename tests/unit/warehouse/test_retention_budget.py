@@ -170,6 +170,23 @@ def test_worth_is_queries_that_fade_incidents_objectives_and_youth() -> None:
     }
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 30), st.integers(0, 30), st.integers(1, 3)), max_size=6), st.integers(0, 60))
+def test_a_day_is_asked_for_as_it_was_and_as_old_as_it_was(runs: list[tuple[int, int, int, int]], age: int) -> None:
+    queries, expected = [], 0.0
+    day = TODAY - timedelta(days=age)
+    for ago, from_age, length, times in runs:
+        ran = TODAY - timedelta(days=ago)
+        window = Window("raw.costs", ran - timedelta(days=from_age + length), ran - timedelta(days=from_age))
+        queries.append(PastQuery("q", ran, times, (window,)))
+        if window.first <= day <= window.last or from_age <= age <= from_age + length:
+            expected += times * 0.5 ** (ago / 30)
+    rules, _ = priced([Piece("raw.costs", day, 1, "passed", 1, 1)], [])
+    (found,) = worths(rules.decisions, Uses(queries), TODAY)
+    assert found.value == pytest.approx(expected + 0.1 * 0.5 ** (age / 30))
+    assert ("queried" in found.why) == (expected > 0)
+
+
 def test_prices_follow_the_tiers() -> None:
     prices = StoragePriceSettings(hot=1.0, warm=0.1, cold=0.01, archive=0.001)
     pieces = [
