@@ -34,7 +34,7 @@ PIECES = st.lists(
         st.just(1),
         st.sampled_from(("passed", "passed", "passed", "unchecked", "dropped")),
         st.integers(1, 1000),
-        st.integers(1, 10**12),
+        st.integers(1, 10**12) | st.integers(1, 3 * 10**10),
     ),
     unique_by=lambda p: (p.table, p.day),
     min_size=1,
@@ -152,6 +152,18 @@ def test_days_worth_more_stay_and_the_reason_says_so() -> None:
     assert plan.decisions[0].rule == "budget of 32 USD: kept (queried); else raw.logs: 30 days, then archive"
     assert (report.kept, report.archived, report.met) == (1, 2, True)
     assert plan.plan_id != rules.plan_id
+
+
+def test_cents_count_and_what_the_archive_makes_dearer_stays() -> None:
+    pieces = [Piece("raw.logs", TODAY - timedelta(days=n), 1, "passed", 10, 30 * 10**9) for n in (40, 41)]
+    rules, pricing = priced(pieces, [])
+    _, report = within_budget(rules, some_worths(rules), pricing, 0.9)
+    assert (report.kept, report.archived, report.cost) == (1, 1, pytest.approx(30 * 0.023 + 30 * 0.004))
+    dear = {"raw.logs": Archived(10, 300 * 10**9)}
+    rules, pricing = priced(pieces, [], dear)
+    plan, report = within_budget(rules, some_worths(rules), pricing, 0.0)
+    assert ({d.action for d in plan.decisions}, report.kept, report.met) == ({"keep"}, 2, False)
+    assert report.cost == report.least == pytest.approx(300 * 0.004 + 60 * 0.023)
 
 
 def test_worth_is_queries_that_fade_incidents_objectives_and_youth() -> None:

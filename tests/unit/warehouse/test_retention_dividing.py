@@ -153,6 +153,27 @@ def test_a_day_whose_rows_all_share_a_fate_is_not_counted() -> None:
                 make_plan(pieces, rules, [], TODAY)
 
 
+def test_held_services_stay_also_where_all_rules_agree() -> None:
+    rules = [RetentionRule(tables="raw.logs", services=("shop",), keep_days=5), RetentionRule(tables="raw.logs", keep_days=20)]
+    piece = Piece("raw.logs", TODAY - timedelta(days=30), 1, "passed", 12, 12)
+    held = Hold("h", "legal", "case", ("raw.*",), piece.day, piece.day, services=("cart",))
+    decisions = make_plan([piece], rules, [held], TODAY, count=lambda _table, days: dict.fromkeys(days, (3, 4, 5))).decisions
+    assert sorted((d.action, d.rule, d.row_count) for d in decisions) == [
+        ("archive", "raw.logs of shop: 5 days, then archive", 4),
+        ("archive", "raw.logs: 20 days, then archive", 5),
+        ("keep", "legal hold h: case", 3),
+    ]
+    assert all(held.filter in d.rows.unless for d in decisions if d.action == "archive" and d.rows)
+
+
+def test_of_several_holds_the_same_one_is_named_whatever_their_order() -> None:
+    day = TODAY - timedelta(days=30)
+    holds = [Hold(name, "manual", "why", ("*",), day, day) for name in "bac"]
+    for order in (holds, holds[::-1], holds[1:] + holds[:1]):
+        (decision,) = make_plan([Piece("raw.logs", day, 1, "passed", 1, 1)], [RetentionRule(keep_days=1)], order, TODAY).decisions
+        assert decision.rule == "manual hold a: why"
+
+
 def test_a_day_with_other_rows_than_were_counted_is_kept() -> None:
     rules = [RetentionRule(tables="raw.logs", services=("shop",), keep_days=5), RetentionRule(tables="raw.logs")]
     piece = Piece("raw.logs", TODAY - timedelta(days=10), 1, "passed", 10, 10)

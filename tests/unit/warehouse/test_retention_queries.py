@@ -59,6 +59,10 @@ def test_the_days_that_conditions_leave(condition: str, first: str | None, last:
             "SELECT 1 FROM raw.logs AS l JOIN raw.spans AS s USING (trace_id) WHERE l.day = '2026-05-01'",
             [("raw.logs", "2026-05-01", "2026-05-01"), ("raw.spans", None, None)],
         ),
+        (
+            "SELECT 1 FROM (raw.logs LEFT JOIN raw.spans USING (trace_id)) WHERE day = '2026-05-01'",
+            [("raw.logs", None, None), ("raw.spans", None, None)],
+        ),
         ("SELECT 1 FROM RAW.Logs WHERE day = '2026-05-02' AND day = '2026-05-01'", []),
         ("EXPLAIN SELECT 1 FROM raw.logs", []),
         ("SELECT 1", []),
