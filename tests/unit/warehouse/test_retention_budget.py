@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import combinations
 
@@ -157,11 +158,11 @@ def test_days_worth_more_stay_and_the_reason_says_so() -> None:
 def test_cents_count_and_what_the_archive_makes_dearer_stays() -> None:
     pieces = [Piece("raw.logs", TODAY - timedelta(days=n), 1, "passed", 10, 30 * 10**9) for n in (40, 41)]
     rules, pricing = priced(pieces, [])
-    _, report = within_budget(rules, some_worths(rules), pricing, 0.9)
+    _, report = within_budget(rules, some_worths(rules), replace(pricing, hot_from={}), 0.9)
     assert (report.kept, report.archived, report.cost) == (1, 1, pytest.approx(30 * 0.023 + 30 * 0.004))
     dear = {"raw.logs": Archived(10, 300 * 10**9)}
     rules, pricing = priced(pieces, [], dear)
-    plan, report = within_budget(rules, some_worths(rules), pricing, 0.0)
+    plan, report = within_budget(rules, some_worths(rules), replace(pricing, hot_from={}), 0.0)
     assert ({d.action for d in plan.decisions}, report.kept, report.met) == ({"keep"}, 2, False)
     assert report.cost == report.least == pytest.approx(300 * 0.004 + 60 * 0.023)
 
