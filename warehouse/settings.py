@@ -82,6 +82,12 @@ class RetentionRule(Section):
                 raise ValueError(f"give label {name!r} a value; * matches any")
         return labels
 
+    @model_validator(mode="after")
+    def _covers_something(self) -> RetentionRule:
+        if not {"tables", "signal"} & self.model_fields_set and not (self.services or self.severities or self.labels):
+            raise ValueError('say what the rule covers: tables, signal, services, severities or labels (tables = "*" covers all)')
+        return self
+
     @property
     def scope(self) -> str:
         """What it covers, in words: how plans name it."""

@@ -214,7 +214,7 @@ def test_prices_follow_the_tiers() -> None:
     rules = [
         RetentionRule(tables="raw.*", keep_days=30),
         RetentionRule(tables="quarantine.*", keep_days=30, archive=False),
-        RetentionRule(),
+        RetentionRule(tables="*"),
     ]
     decisions = [pricing.priced(d) for d in make_plan(pieces, rules, [], TODAY).decisions]
     assert [(d.table, d.action, round(d.cost_before, 6), round(d.cost_after, 6)) for d in decisions] == [

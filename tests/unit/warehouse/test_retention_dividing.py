@@ -170,7 +170,9 @@ def test_of_several_holds_the_same_one_is_named_whatever_their_order() -> None:
     day = TODAY - timedelta(days=30)
     holds = [Hold(name, "manual", "why", ("*",), day, day) for name in "bac"]
     for order in (holds, holds[::-1], holds[1:] + holds[:1]):
-        (decision,) = make_plan([Piece("raw.logs", day, 1, "passed", 1, 1)], [RetentionRule(keep_days=1)], order, TODAY).decisions
+        (decision,) = make_plan(
+            [Piece("raw.logs", day, 1, "passed", 1, 1)], [RetentionRule(tables="*", keep_days=1)], order, TODAY
+        ).decisions
         assert decision.rule == "manual hold a: why"
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from warehouse.contracts import CONTRACTS
 from warehouse.retention.rows import RowClass, RowFilter, can_tell, class_condition, classes_of, conformed, filter_condition
@@ -150,4 +151,11 @@ def test_a_rule_is_named_by_what_it_covers() -> None:
     rule = RetentionRule(signal="logs", services=("shop",), severities=("DEBUG",), labels={"tenant": ("a", "b")}, keep_days=3)
     assert rule.scope == "logs of shop severity DEBUG tenant = a, b"
     assert RetentionRule(tables="raw.*").scope == "raw.*"
-    assert RetentionRule().scope == "*"
+    assert RetentionRule(tables="*").scope == "*"
+
+
+def test_a_rule_that_names_nothing_is_refused() -> None:
+    with pytest.raises(ValidationError, match="say what the rule covers"):
+        RetentionRule(keep_days=1, archive=False)
+    with pytest.raises(ValidationError, match="give label 'tenant' a value"):
+        RetentionRule(labels={"tenant": ()}, keep_days=1)
