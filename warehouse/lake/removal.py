@@ -44,13 +44,8 @@ def drop(
     def record() -> None:
         state = lake.states(table, [day])[day]
         planned = [_planned(lake, table, day, plan_id, state.version, rows) for rows in classes]
-        append_states(
-            lake.connection,
-            lake.memory.next_sequence(),
-            table,
-            {day: (state.version, "dropped", left, state.inputs, f"plan {plan_id}")},
-            run_id,
-        )
+        dropped = {day: (state.version, "dropped", left, state.inputs, f"plan {plan_id}")}
+        append_states(lake.connection, lake.memory.next_sequence(), table, dropped, run_id)
         now = utc_now(lake.connection)
         insert(lake.connection, "store.meta_retention_plans", [(*p[:9], now, *p[10:]) for p in planned])
 

@@ -189,23 +189,6 @@ def test_a_changed_service_map_stops_a_plan_over_services(ruled: Lake) -> None:
     assert len(lines(ruled)) == 6
 
 
-def test_a_kill_between_sealing_and_dropping_leaves_one_bundle(ruled: Lake) -> None:
-    plan = plan_retention(ruled, today=TODAY)
-
-    def die(name: str) -> None:
-        if name == "replacing":
-            raise KeyboardInterrupt
-
-    ruled.step = die
-    with pytest.raises(KeyboardInterrupt):
-        apply_plan(ruled, plan.plan_id, today=TODAY)
-    ruled.step = lambda _name: None
-    assert len(lines(ruled)) == 6
-    apply_plan(ruled, plan.plan_id, today=TODAY)
-    assert len(lines(ruled)) == 2
-    assert [b.row_count for b in recorded_bundles(ruled)] == [2]
-
-
 def test_a_day_that_lost_rows_is_restored_whole(ruled: Lake) -> None:
     apply_plan(ruled, plan_retention(ruled, today=TODAY).plan_id, today=TODAY)
     assert restore_into_lake(ruled, TABLE, OLD, OLD).rows == 4
@@ -220,7 +203,7 @@ def test_a_day_that_lost_rows_is_restored_whole(ruled: Lake) -> None:
 def test_wherever_it_is_stopped_every_row_to_be_archived_is_in_the_lake_or_in_a_bundle(ruled: Lake, tmp_path: Path) -> None:
     plan = plan_retention(ruled, today=TODAY)
     wanted = [line for line in LINES if line[1] != "DEBUG"]
-    for step in ("sealing", "pending", "recorded", "settling", "settled", "replacing", "replaced"):
+    for step in ("pending", "recorded", "settled", "replacing", "replaced"):
 
         def die(name: str, at: str = step) -> None:
             if name == at:
@@ -230,7 +213,7 @@ def test_wherever_it_is_stopped_every_row_to_be_archived_is_in_the_lake_or_in_a_
         with pytest.raises(KeyboardInterrupt):
             apply_plan(ruled, plan.plan_id, today=TODAY)
         ruled.step = lambda _name: None
-        assert len(recorded_bundles(ruled)) == (step not in ("sealing", "pending"))
+        assert len(recorded_bundles(ruled)) == (step != "pending")
         assert len(lines(ruled)) == (2 if step == "replaced" else len(LINES))
     assert restore(ruled, TABLE, OLD, OLD, tmp_path / "out").rows + len(lines(ruled)) == len(wanted)
     assert apply_plan(ruled, plan.plan_id, today=TODAY).done_before == 1
