@@ -3,6 +3,7 @@ leave. What cannot be read from the text counts as all days, so a query is rathe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,6 +18,7 @@ from warehouse.retention.sql_times import instant
 
 LOOK_BACK_DAYS = 180
 MOST_QUERIES = 5_000
+ANALYZE = re.compile(r"EXPLAIN\s*\(?\s*ANALY[SZ]E\b")
 TICK = timedelta(microseconds=1)
 
 
@@ -73,8 +75,9 @@ def past_queries(lake: Lake, today: date) -> PastQueries:
 def windows_of(text: str, ran: datetime, tables: Sequence[str] = ()) -> tuple[Window, ...]:
     """The days of each table that a query read when it ran. tables: those that the log says it read; all days of one that the text does
     not show."""
-    if text.lstrip().upper().startswith("EXPLAIN") and "ANALY" not in text.upper()[:40]:
-        return ()
+    if text.lstrip().upper().startswith("EXPLAIN"):
+        runs = ANALYZE.match(text.lstrip().upper()) is not None
+        return tuple(Window(t) for t in dict.fromkeys(tables)) if runs else ()
     try:
         found = list(_windows(sqlglot.parse_one(text, dialect="duckdb"), ran))
     except (SqlglotError, RecursionError, OverflowError):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from warehouse.errors import RetentionError
 from warehouse.retention.budget import within_budget
 from warehouse.retention.knapsack import best_subset
 from warehouse.retention.past_queries import PastQuery, Window
@@ -165,6 +166,13 @@ def test_cents_count_and_what_the_archive_makes_dearer_stays() -> None:
     plan, report = within_budget(rules, some_worths(rules), replace(pricing, hot_from={}), 0.0)
     assert ({d.action for d in plan.decisions}, report.kept, report.met) == ({"keep"}, 2, False)
     assert report.cost == report.least == pytest.approx(300 * 0.004 + 60 * 0.023)
+
+
+@pytest.mark.parametrize("amount", [-1.0, math.nan])
+def test_an_amount_that_is_none_is_refused(amount: float) -> None:
+    rules, pricing = priced([Piece("raw.logs", TODAY, 1, "passed", 1, 1)], [])
+    with pytest.raises(RetentionError, match="is none"):
+        within_budget(rules, some_worths(rules), pricing, amount)
 
 
 def test_worth_is_queries_that_fade_incidents_objectives_and_youth() -> None:

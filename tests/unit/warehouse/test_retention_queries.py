@@ -74,6 +74,8 @@ def test_the_tables_that_a_query_reads(query: str, found: list[tuple[str, str | 
 
 def test_what_cannot_be_parsed_reads_all_days_of_the_logged_tables() -> None:
     assert windows_of("SELECT FROM WHERE ((", RAN, ["raw.logs"]) == (Window("raw.logs"),)
+    assert windows_of("EXPLAIN ANALYZE SELECT 1 FROM raw.logs WHERE day = '2026-05-01'", RAN, ["raw.logs"]) == (Window("raw.logs"),)
+    assert windows_of("EXPLAIN SELECT 'ANALYZE' FROM raw.logs", RAN, ["raw.logs"]) == ()
     assert windows_of("SUMMARIZE raw.logs", RAN, ["raw.logs"]) == (Window("raw.logs"),)
 
 
