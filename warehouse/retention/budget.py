@@ -41,8 +41,8 @@ class Budget:
 def within_budget(plan: Plan, worths: Sequence[Worth], pricing: Pricing, amount: float) -> tuple[Plan, Budget]:
     """The plan of greatest worth that costs at most `amount` a month; where there is none, the cheapest that rules and holds allow.
 
-    Only negotiable decisions change, from keep to archive or back. Raises RetentionError for an amount that is none, and for worths that are
-    not the plan's."""
+    Only negotiable decisions change, from keep to archive or back. Raises RetentionError for an amount that is none, and for worths that
+    are not the plan's."""
     if not amount >= 0:
         raise RetentionError(f"a budget of {amount} is none; give what storage may cost a month")
     if len(worths) != len(plan.decisions):
