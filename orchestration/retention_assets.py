@@ -34,9 +34,11 @@ def retained(context: AssetExecutionContext, platform: Platform) -> MaterializeR
     """Make the plan of the day and apply it: what is past its rule is archived, read back and dropped; holds beat rules."""
     from warehouse.archive.drilling import drill_problem
     from warehouse.retention.applying import apply_plan
-    from warehouse.retention.planning import plan_retention
+    from warehouse.retention.planning import outlook
+    from warehouse.retention.telling import summary
 
-    plan = plan_retention(platform.lake)
+    found = outlook(platform.lake)
+    plan = found.plan
     result = apply_plan(platform.lake, plan.plan_id, run_id=context.run.run_id, progress=platform.report)
     rules: dict[str, int] = {}
     for decision in plan.decisions:
@@ -49,6 +51,10 @@ def retained(context: AssetExecutionContext, platform: Platform) -> MaterializeR
             "plan": plan.plan_id,
             "rows_dropped": result.rows,
             "bytes_dropped": result.bytes,
+            "currency": plan.currency,
+            "cost_before": found.cost_before,
+            "cost_after": found.cost_after,
+            "why": MetadataValue.md("\n".join(f"- {line}" for line in summary(found))),
             "rules": MetadataValue.md(markdown_table({"rule": "partitions"}, dict(sorted(rules.items())))),
         },
         check_results=[

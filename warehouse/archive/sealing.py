@@ -26,7 +26,7 @@ from warehouse.lake.digest import BATCH_ROWS, Digest, rows_digest
 from warehouse.lake.lake import Lake
 from warehouse.lake.maintenance import refuse_shared_folder
 from warehouse.lake.parquet_keys import ENCRYPTION, Key, encryption_keys
-from warehouse.lake.partitions import Partition, partition
+from warehouse.lake.partitions import Partition, SomeRows, partition
 from warehouse.lake.state import insert, utc_now
 
 ROWS_FILE = "rows-00000.parquet"
@@ -44,8 +44,8 @@ class Sealed:
     already: bool
 
 
-def seal(lake: Lake, table: str, day: date, *, run_id: str | None = None) -> Sealed:
-    """Bring all rows of a day that the lake holds into the archive.
+def seal(lake: Lake, table: str, day: date, *, some: SomeRows | None = None, run_id: str | None = None) -> Sealed:
+    """Bring all rows of a day that the lake holds into the archive, or some of them, before they alone are dropped.
 
     Nothing is written when the day's bundles hold exactly these rows. A day that was dropped gets a supplementary bundle for what arrived
     since; a day that changed since it was sealed gets a bundle that supersedes the former ones.
@@ -57,25 +57,33 @@ def seal(lake: Lake, table: str, day: date, *, run_id: str | None = None) -> Sea
     if not present.row_count or not definition.has_day:
         raise ArchiveError(f"{table} has no rows on {day} to seal")
     former = active_bundles(recorded_bundles(lake), table=table, days=(day, day))
-    if former and reduce(add, (b.digest for b in former)) == _lake_digest(lake, definition, day):
+    if former and reduce(add, (b.digest for b in former)) == _lake_digest(lake, definition, day, some):
         return Sealed(tuple(former), present, already=True)
     refuse_damaged(lake, table, day)
     state = lake.states(table, [day]).get(day)
     supersedes = () if state is not None and state.state == "dropped" else tuple(b.bundle_id for b in former)
     version = state.version if state else 0
     bundle = write_bundle(
-        lake, storage, definition, day, lambda: _day_reader(lake, definition, day), version=version, supersedes=supersedes, run_id=run_id
+        lake,
+        storage,
+        definition,
+        day,
+        lambda: _day_reader(lake, definition, day, some),
+        version=version,
+        supersedes=supersedes,
+        run_id=run_id,
     )
-    if bundle.row_count != present.row_count:
-        raise ArchiveError(f"{table} {day}: {bundle.row_count} rows were sealed where the lake counts {present.row_count}; seal it again")
+    expected = present.row_count if some is None else some.row_count
+    if bundle.row_count != expected:
+        raise ArchiveError(f"{table} {day}: {bundle.row_count} rows were sealed where {expected} were expected; seal it again")
     kept = () if supersedes else tuple(former)
     return Sealed((*kept, bundle), present, already=False)
 
 
-def day_query(definition: Contract) -> str:
-    """The SELECT of a day's rows in the order of the sort key; the day is bound."""
+def day_query(definition: Contract, condition: str = "TRUE") -> str:
+    """The SELECT of a day's rows for which a condition is TRUE, sorted; the day is bound, then the condition's values."""
     columns = ", ".join(identifier(n) for n in definition.column_names)
-    return f"SELECT {columns} FROM {definition.full_name} WHERE day = ? {day_order(definition)}"
+    return f"SELECT {columns} FROM {definition.full_name} WHERE day = ? AND ({condition}) {day_order(definition)}"
 
 
 def day_order(definition: Contract) -> str:
@@ -200,10 +208,11 @@ def _record(lake: Lake, storage: Storage, relative: str, manifest: Manifest, row
     return bundle
 
 
-def _lake_digest(lake: Lake, definition: Contract, day: date) -> Digest:
+def _lake_digest(lake: Lake, definition: Contract, day: date, some: SomeRows | None) -> Digest:
     with lake.connection.cursor() as cursor:
-        return rows_digest(cursor, _day_reader(lake, definition, day))
+        return rows_digest(cursor, _day_reader(lake, definition, day, some))
 
 
-def _day_reader(lake: Lake, definition: Contract, day: date) -> pa.RecordBatchReader:
-    return lake.connection.execute(day_query(definition), [day]).to_arrow_reader(BATCH_ROWS)
+def _day_reader(lake: Lake, definition: Contract, day: date, some: SomeRows | None) -> pa.RecordBatchReader:
+    condition, values = (some.condition, some.values) if some else ("TRUE", ())
+    return lake.connection.execute(day_query(definition, condition), [day, *values]).to_arrow_reader(BATCH_ROWS)

@@ -172,7 +172,7 @@ PRICES = Contract(
 RETENTION_PLANS = Contract(
     "meta",
     "retention_plans",
-    "Every partition in every retention plan: what happens to it and which rule said so",
+    "Every partition, or class of its rows, in every retention plan: what happens to it, which rule said so, and what it costs",
     (
         text("plan_id", "Hash of the plan's content", required=True),
         text("table_name", "Table", required=True),
@@ -184,8 +184,12 @@ RETENTION_PLANS = Contract(
         count_of("bytes", "Bytes in the lake", "By"),
         _instant("planned_at", "When the plan was made", required=True),
         _instant("applied_at", "When it was applied to this day"),
+        text("rows", "The class of the day's rows that is meant, as JSON; NULL for the whole day"),
+        number("cost_before", "Price of storing it for a month as it is", "currency"),
+        number("cost_after", "Price of storing it for a month as the plan leaves it", "currency"),
+        text("currency", "ISO 4217"),
     ),
-    grain=("plan_id", "table_name", "day", "applied_at"),
+    grain=("plan_id", "table_name", "day", "rows", "applied_at"),
     time_column="planned_at",
     shape="log",
 )
@@ -205,6 +209,7 @@ HOLDS = Contract(
         text("placed_by", "User"),
         _instant("changed_at", "When", required=True),
         text("kind", "manual, or legal: a legal hold refuses erasure too"),
+        text("services", "Services whose rows are held, as a JSON list; NULL for all"),
     ),
     grain=("hold_id", "changed_at"),
     time_column="changed_at",

@@ -44,6 +44,15 @@ class Partition:
     settled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SomeRows:
+    """Some rows of a partition: those for which a condition over the table's columns (with `?` for its values) is TRUE, and how many."""
+
+    condition: str
+    values: tuple[object, ...]
+    row_count: int
+
+
 def partitions(connection: duckdb.DuckDBPyConnection, storage_names: Sequence[str] | None = None) -> list[Partition]:
     """Every partition that has files, of the tables named by where their rows are stored (default: all), in order of table and day."""
     names = list(storage_names) if storage_names is not None else None

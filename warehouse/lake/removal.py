@@ -2,44 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from uuid import uuid4
 
-from warehouse.contracts import contract
+from warehouse.contracts import Contract, contract
 from warehouse.errors import LakeError, RetentionError
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.lake import Lake
-from warehouse.lake.partitions import Partition, partition
+from warehouse.lake.partitions import Partition, SomeRows, partition
 from warehouse.lake.rewriting import SETTLED_PARQUET, Replacement, day_rows, forget, new_file, replace_files, rollback, write_sorted
 from warehouse.lake.state import NO_DAY, append_states, insert, utc_now
 
 
-def drop(lake: Lake, table: str, day: date, plan_id: str, *, present: Partition | None = None, run_id: str | None = None) -> int:
-    """Take a day out of the lake because a stored plan says so, and record that in the same transaction; returns the rows dropped.
+def drop(
+    lake: Lake,
+    table: str,
+    day: date,
+    plan_id: str,
+    *,
+    present: Partition | None = None,
+    some: SomeRows | None = None,
+    classes: Sequence[str] = ("",),
+    run_id: str | None = None,
+) -> int:
+    """Take a day, or some of its rows, out of the lake because a stored plan says so, and record that in the same transaction; returns the
+    rows dropped.
 
-    The day's state becomes `dropped` under the same version, so nothing downstream is built again from less.
-    present: the files that were archived; the day must still consist of exactly these.
-    Raises RetentionError when the plan does not drop this day, did so already, or the day has changed since."""
+    The day's state becomes `dropped` under the same version, also when rows are left: nothing downstream is built again from less.
+    present: the files that were archived; the day must still consist of exactly these. some, classes: the rows that go, and the classes of
+    the plan (as it stores them) that they are.
+    Raises RetentionError when the plan does not drop this, did so already, or the day has changed since."""
     definition = contract(table)
     before = present or partition(lake.connection, definition.storage_name, day)
     if not definition.has_day or not before.files:
         raise RetentionError(f"{table} has no day {day} to drop")
+    going = some.row_count if some else before.row_count
+    left = before.row_count - going
 
     def record() -> None:
         state = lake.states(table, [day])[day]
-        planned = _planned(lake, table, day, plan_id, state.version)
-        append_states(
-            lake.connection,
-            lake.memory.next_sequence(),
-            table,
-            {day: (state.version, "dropped", 0, state.inputs, f"plan {plan_id}")},
-            run_id,
-        )
-        insert(lake.connection, "store.meta_retention_plans", [(*planned, utc_now(lake.connection))])
+        planned = [_planned(lake, table, day, plan_id, state.version, rows) for rows in classes]
+        dropped = {day: (state.version, "dropped", left, state.inputs, f"plan {plan_id}")}
+        append_states(lake.connection, lake.memory.next_sequence(), table, dropped, run_id)
+        now = utc_now(lake.connection)
+        insert(lake.connection, "store.meta_retention_plans", [(*p[:9], now, *p[10:]) for p in planned])
 
-    if not replace_files(lake, [Replacement(before, (), 0)], f"drop {table} {day} plan {plan_id}", within=record):
+    path = _without(lake, definition, before, some) if some and left else None
+    if not replace_files(lake, [Replacement(before, (path,) if path else (), left)], f"drop {table} {day} plan {plan_id}", within=record):
+        forget(path)
         raise RetentionError(f"{table} {day} was written while plan {plan_id} was applied; nothing of it was dropped. Make a new plan")
-    return before.row_count
+    return going
+
+
+def _without(lake: Lake, definition: Contract, before: Partition, some: SomeRows) -> str:
+    """Write the rows of a day that are not among `some`, sorted, to a new file; returns its path."""
+    path = new_file(lake, definition, before.day)
+    write_sorted(lake, lake.connection, definition, day_rows(definition, before.day, condition=some.condition), path, some.values)
+    return path
 
 
 def drop_quarantined(lake: Lake, name: str, day: date, plan_id: str) -> int:
@@ -53,9 +73,9 @@ def drop_quarantined(lake: Lake, name: str, day: date, plan_id: str) -> int:
         try:
             row = connection.execute(f"SELECT count(*) FROM {name} WHERE {where}", [day]).fetchone()
             count = int(row[0]) if row else 0
-            planned = _planned(lake, name, day, plan_id, count)
+            planned = _planned(lake, name, day, plan_id, count, "")
             connection.execute(f"DELETE FROM {name} WHERE {where}", [day])
-            insert(connection, "store.meta_retention_plans", [(*planned, utc_now(connection))])
+            insert(connection, "store.meta_retention_plans", [(*planned[:9], utc_now(connection), *planned[10:])])
             connection.execute("CALL lake.set_commit_message('lakebed', ?)", [f"drop {name} {day} plan {plan_id}"])
             connection.execute("COMMIT")
         except BaseException:
@@ -64,21 +84,22 @@ def drop_quarantined(lake: Lake, name: str, day: date, plan_id: str) -> int:
     return count
 
 
-def _planned(lake: Lake, table: str, day: date, plan_id: str, version: int) -> tuple[object, ...]:
-    """The plan's row for a day, without `applied_at`; raises RetentionError when it does not allow a drop now."""
-    rows = lake.connection.execute(
-        """SELECT plan_id, table_name, day, version, action, rule, row_count, bytes, planned_at, applied_at FROM meta.retention_plans
-           WHERE plan_id = ? AND table_name = ? AND day = ?""",
-        [plan_id, table, day],
+def _planned(lake: Lake, table: str, day: date, plan_id: str, version: int, rows: str) -> tuple[object, ...]:
+    """The plan's row for a day, or for a class of its rows; raises RetentionError when it does not allow a drop now."""
+    found = lake.connection.execute(
+        """SELECT plan_id, table_name, day, version, action, rule, row_count, bytes, planned_at, applied_at, rows,
+                  cost_before, cost_after, currency
+           FROM meta.retention_plans WHERE plan_id = ? AND table_name = ? AND day = ? AND coalesce(rows, '') = ?""",
+        [plan_id, table, day, rows],
     ).fetchall()
-    allowed = [r for r in rows if r[4] in ("archive", "drop")]
+    allowed = [r for r in found if r[4] in ("archive", "drop")]
     if not allowed:
         raise RetentionError(f"plan {plan_id} does not drop {table} {day}; nothing was changed")
     if any(r[9] is not None for r in allowed):
         raise RetentionError(f"plan {plan_id} was applied to {table} {day} already")
     if allowed[0][3] != version:
         raise RetentionError(f"{table} {day} has version {version} and plan {plan_id} was made for {allowed[0][3]}. Make a new plan")
-    return tuple(allowed[0][:9])
+    return tuple(allowed[0])
 
 
 def erase(lake: Lake, table: str, day: date, condition: str, values: tuple[object, ...], *, reason: str, run_id: str | None = None) -> int:
@@ -93,7 +114,7 @@ def erase(lake: Lake, table: str, day: date, condition: str, values: tuple[objec
     count = int(row[0]) if row else 0
     if count == 0:
         return 0
-    left, path = before.row_count - count, new_file(lake, definition, day)
+    left = before.row_count - count
     state = lake.states(table, [day]).get(day)
 
     def record() -> None:
@@ -101,10 +122,8 @@ def erase(lake: Lake, table: str, day: date, condition: str, values: tuple[objec
         kind = kind if kind == "dropped" else "unchecked"
         lake.record_states(table, {day: (version, kind, left, None, reason)}, run_id)
 
-    write_sorted(lake, lake.connection, definition, day_rows(definition, day, condition=condition), path, values)
-    if not left:
-        forget(path)
-    if not replace_files(lake, [Replacement(before, (path,) if left else (), left)], f"erase from {table} {day}", within=record):
+    path = _without(lake, definition, before, SomeRows(condition, values, count)) if left else None
+    if not replace_files(lake, [Replacement(before, (path,) if path else (), left)], f"erase from {table} {day}", within=record):
         forget(path)
         raise LakeError(f"{table} {day} was written while rows were erased from it; nothing of it was changed. Run it again")
     return count

@@ -4,9 +4,10 @@ every partition is one transaction; the first doubt stops it, and running it aga
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import groupby
 
 from warehouse.archive.sealing import seal
 from warehouse.archive.views import refresh_views
@@ -14,11 +15,12 @@ from warehouse.contracts import contract
 from warehouse.errors import RetentionError
 from warehouse.lake.lake import Lake
 from warehouse.lake.maintenance import merge_files
-from warehouse.lake.partitions import partition
+from warehouse.lake.partitions import SomeRows, partition
 from warehouse.lake.removal import drop, drop_quarantined
 from warehouse.retention.holds import all_holds
 from warehouse.retention.planning import is_quarantine, pieces, stored_plan
 from warehouse.retention.policy import Decision, Plan
+from warehouse.retention.rows import class_condition, fingerprint
 
 LOOK_AGAIN = 16
 GROWING_LOGS = ("store.meta_archive_bundles", "store.meta_retention_plans", "store.meta_day_state")
@@ -51,39 +53,65 @@ def apply_plan(
     was placed since; and ArchiveError when what was sealed cannot be read back equal."""
     started = time.monotonic()
     plan, done = stored_plan(lake, plan_id)
-    outstanding = [d for d in plan.decisions if d.action != "keep" and (d.table, d.day) not in done]
-    result = Applied(plan_id, done_before=len(done))
+    going = [d for d in plan.decisions if d.action != "keep" and (d.table, d.day, d.rows_key) not in done]
+    outstanding = [list(group) for _, group in groupby(going, key=lambda d: (d.table, d.day))]
+    result = Applied(plan_id, done_before=len({(table, day) for table, day, _ in done}))
     day = today or datetime.now(UTC).date()
-    _refuse_doubts(lake, plan, outstanding, day)
-    for number, decision in enumerate(outstanding, 1):
-        progress(f"{decision.action} {decision.table} {decision.day} ({number} of {len(outstanding)})")
+    _refuse_doubts(lake, plan, going, day)
+    for number, decisions in enumerate(outstanding, 1):
+        actions = " and ".join(dict.fromkeys(d.action for d in decisions))
+        progress(f"{actions} {decisions[0].table} {decisions[0].day} ({number} of {len(outstanding)})")
         if number % LOOK_AGAIN == 0:
-            _refuse_held(lake, plan_id, outstanding[number - 1 :], day)
+            _refuse_held(lake, plan_id, [d for group in outstanding[number - 1 :] for d in group], day)
             for log in GROWING_LOGS:
                 merge_files(lake, log)
-        _carry_out(lake, plan_id, decision, result, run_id)
+        _carry_out(lake, plan_id, decisions, result, run_id)
     if result.archived:
         refresh_views(lake)
     result.seconds = time.monotonic() - started
     return result
 
 
-def _carry_out(lake: Lake, plan_id: str, decision: Decision, result: Applied, run_id: str | None) -> None:
-    table, day = decision.table, decision.day
+def _carry_out(lake: Lake, plan_id: str, decisions: Sequence[Decision], result: Applied, run_id: str | None) -> None:
+    """All that a plan says about one partition. Several classes of its rows are one bundle and one drop."""
+    table, day = decisions[0].table, decisions[0].day
+    to_archive = [d for d in decisions if d.action == "archive"]
     if is_quarantine(table):
-        if decision.action == "archive":
+        if to_archive:
             raise RetentionError(f"{table}: quarantine cannot be archived; set archive = false in its rule")
         result.rows += drop_quarantined(lake, table, day, plan_id)
     else:
         present = partition(lake.connection, contract(table).storage_name, day)
-        if decision.action == "archive":
-            sealed = seal(lake, table, day, run_id=run_id)
+        if to_archive:
+            sealed = seal(lake, table, day, some=_rows_of(lake, to_archive), run_id=run_id)
             if sealed.present != present:
                 raise RetentionError(f"{table} {day} was written while it was sealed; nothing of it was dropped. Make a new plan")
             result.archived += 1
-        result.rows += drop(lake, table, day, plan_id, present=present, run_id=run_id)
+        classes = [d.rows_key for d in decisions]
+        result.rows += drop(lake, table, day, plan_id, present=present, some=_rows_of(lake, decisions), classes=classes, run_id=run_id)
     result.dropped += 1
-    result.bytes += decision.bytes
+    result.bytes += sum(d.bytes for d in decisions)
+
+
+def _rows_of(lake: Lake, decisions: Sequence[Decision]) -> SomeRows | None:
+    """The rows that decisions on one partition mean; None for all of it.
+
+    Raises RetentionError when they are not as many as were planned, or [[service_map]] has another meaning by now."""
+    table, day = decisions[0].table, decisions[0].day
+    classes = [d.rows for d in decisions if d.rows is not None]
+    if not classes:
+        return None
+    service_map = lake.settings.service_map
+    if any(c.service_map not in (None, fingerprint(service_map)) for c in classes):
+        raise RetentionError(f"{table} {day}: [[service_map]] was changed since the plan was made. Make a new plan")
+    written = [class_condition(contract(table), c, service_map) for c in classes]
+    condition = " OR ".join(f"({sql})" for sql, _ in written)
+    values = tuple(v for _, bound in written for v in bound)
+    row = lake.connection.execute(f"SELECT count(*) FROM {table} WHERE day = ? AND ({condition})", [day, *values]).fetchone()
+    planned = sum(d.row_count for d in decisions)
+    if row is None or row[0] != planned:
+        raise RetentionError(f"{table} {day} has {row and row[0]} rows of those planned, and {planned} were planned. Make a new plan")
+    return SomeRows(condition, values, planned)
 
 
 def _refuse_doubts(lake: Lake, plan: Plan, outstanding: list[Decision], today: date) -> None:
@@ -103,8 +131,10 @@ def _refuse_doubts(lake: Lake, plan: Plan, outstanding: list[Decision], today: d
 
 
 def _refuse_held(lake: Lake, plan_id: str, outstanding: list[Decision], today: date) -> None:
+    """A hold on services that the plan knew of is among what a class leaves out."""
     holds = all_holds(lake, today)
     for decision in outstanding:
+        spared = decision.rows.unless if decision.rows is not None else ()
         for hold in holds:
-            if hold.covers(decision.table, decision.day, today):
+            if hold.covers(decision.table, decision.day, today) and (not hold.services or hold.filter not in spared):
                 raise RetentionError(f"{decision.table} {decision.day} is under {hold.label}, placed after plan {plan_id}. Make a new plan")

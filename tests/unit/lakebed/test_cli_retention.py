@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lakebed.cli import archive, retention
 from tests.lakes import at, points_unit
 from warehouse.errors import ArchiveError, ConfigError
 from warehouse.lake.lake import Lake
+from warehouse.lake.query_log import QueryRecord, record
 from warehouse.settings import load
 
 TABLE = "raw.metric_points"
@@ -41,6 +43,38 @@ def run(config: Path, *arguments: str) -> Any:
         raise result.exception
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout) if "--json" in arguments else result.stdout
+
+
+def test_a_plan_says_money_queries_and_budget(config: Path) -> None:
+    query = "SELECT count(*) FROM raw.metric_points"
+    record(load(config), QueryRecord("q1", datetime.now(UTC).replace(tzinfo=None).isoformat(), 0.1, "me", query, TABLE, 1, None))
+    plan = run(config, "retention", "plan", "--json")
+    assert [(q["query"], q["verdict"]) for q in plan["queries"]] == [(query, "fails")]
+    assert plan["currency"] == "USD"
+    archive = plan["totals"]["archive"]
+    assert archive["cost_before"] > archive["cost_after"] > 0
+    assert plan["cost_before"] - plan["cost_after"] == pytest.approx(archive["cost_before"] - archive["cost_after"])
+    rich = run(config, "retention", "plan", "--budget", "50", "--currency", "usd", "--json")
+    assert (rich["budget"]["met"], rich["budget"]["archived"]) == (True, 0)
+    assert {d["action"] for d in rich["decisions"]} == {"keep"}
+    assert any("budget of 50 USD: kept (queried" in d["rule"] for d in rich["decisions"])
+    poor = run(config, "retention", "plan", "--budget", "0")
+    assert "budget of 0.00 USD cannot be met: the least is" in " ".join(poor.split())
+    assert "1 would have failed" in poor
+    with pytest.raises(ConfigError, match=r"priced in USD, not EUR; give currency, hot.*\[storage_price\]"):
+        run(config, "retention", "plan", "--budget", "50", "--currency", "EUR")
+
+
+def test_holds_say_what_they_hold(config: Path) -> None:
+    days = ("--from", "2026-03-01", "--to", "2026-03-01", "--table", TABLE)
+    run(config, "hold", "add", "--reason", "held", *days, "--service", "shop", "--service", "cart")
+    run(config, "hold", "add", "--reason", "over", *days, "--expires", "2026-03-05")
+    holds = {h["reason"]: h for h in run(config, "hold", "list", "--json")}
+    assert [(holds["held"][k]) for k in ("services", "state", "partitions", "rows")] == ["shop, cart", "active", 1, 3]
+    assert holds["held"]["bytes"] > 0
+    assert [(holds["over"][k]) for k in ("services", "state", "rows")] == ["all", "expired", 0]
+    for held in holds.values():
+        run(config, "hold", "remove", held["id"])
 
 
 def test_from_plan_to_restored_rows(config: Path, tmp_path: Path) -> None:
