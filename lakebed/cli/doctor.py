@@ -154,11 +154,15 @@ def space(settings: Settings) -> Iterator[Finding]:
 
 def catalog(settings: Settings) -> Iterator[Finding]:
     """The catalog can be opened, and its tables are those of this version."""
+    from warehouse.archive.recovery import catalog_problem
     from warehouse.contracts import CONTRACTS
     from warehouse.lake.catalog import Catalog
     from warehouse.lake.lake import Lake
 
-    place = Catalog.of(settings)
+    place, lost = Catalog.of(settings), catalog_problem(settings)
+    if lost is not None:
+        yield Finding("catalog", "problem", lost, "`lakebed doctor --repair` brings it back from the newest backup")
+        return
     if place.kind == "sqlite" and not Path(place.address).exists():
         yield Finding("catalog", "ok", f"there is no lake yet; the first run creates {place.address}")
         return

@@ -54,7 +54,7 @@ def example() -> str:
 
 def doctor_command(
     config: ConfigOption = DEFAULT_CONFIG,
-    repair: Annotated[bool, typer.Option("--repair", help="Also mend: dead runs, half-built files, orphans over 24 h old.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Also mend: a lost catalog, dead runs, half-built files, old orphans.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check the configuration against the real systems, and say what to mend. Exits with 1 when there is a problem.

@@ -9,16 +9,20 @@ from pathlib import Path
 import pytest
 
 from tests.lakes import DAY, at, open_lake, points_unit, stored
+from warehouse.archive.backup import backup_catalog
 from warehouse.archive.bucket import Bucket
 from warehouse.archive.drilling import drill
 from warehouse.archive.erasing import erase_subject
 from warehouse.archive.records import recorded_bundles
 from warehouse.archive.restoring import restore, restore_into_lake
+from warehouse.archive.scrubbing import scrub
 from warehouse.archive.sealing import seal
 from warehouse.archive.storage import storage_of
 from warehouse.archive.verifying import verify
+from warehouse.archive.views import refresh_views
 from warehouse.errors import ArchiveError
 from warehouse.lake.lake import Lake
+from warehouse.lake.query import query
 from warehouse.settings import LakeSettings
 
 pytestmark = pytest.mark.server
@@ -101,3 +105,16 @@ def test_a_store_that_refuses_is_named_without_a_secret(s3_endpoint: str) -> Non
     with pytest.raises(ArchiveError, match=r"s3://no-such-bucket/p.* cannot be written") as caught:
         bucket.write("x", b"y")
     assert "testing-secret" not in str(caught.value)
+
+
+def test_archived_rows_are_queried_in_place_through_the_read_only_door(sealed: Lake) -> None:
+    refresh_views(sealed)
+    rows = query(sealed.settings, "SELECT day, count(*) AS n FROM archive.metric_points GROUP BY day ORDER BY day").to_pydict()
+    assert rows == {"day": [DAY, NEXT], "n": [5, 5]}
+
+
+def test_the_catalog_is_backed_up_and_drilled(sealed: Lake) -> None:
+    backup_catalog(sealed)
+    assert verify(sealed).problems == []
+    assert all(d.equal for d in drill(sealed))
+    assert scrub(sealed).unhealed == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lakebed.cli import doctor
 from tests.lakes import at, open_lake, points_unit, stored
 from warehouse.archive.backup import backup_catalog
 from warehouse.archive.records import recorded_bundles
@@ -57,7 +58,8 @@ def test_a_lake_comes_back_and_says_what_is_not_proved(written: Lake, damage: Ca
     for end in ("-wal", "-shm"):
         catalog.with_name(catalog.name + end).unlink(missing_ok=True)
     damage(catalog)
-    assert catalog_problem(written.settings) is not None
+    (finding,) = doctor.catalog(written.settings)
+    assert (finding.level, "doctor --repair" in finding.remedy) == ("problem", True)
     with pytest.raises(LakeError):
         open_lake(tmp_path)
     told = list(recover_catalog(written.settings))
