@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from warehouse.lake import Part, Slice, Unit
 from warehouse.lake.lake import Lake
+from warehouse.lake.state import NO_DAY
 from warehouse.settings import parse
 
 DAY = date(2026, 3, 1)
@@ -75,6 +76,6 @@ def stored(lake: Lake) -> list[tuple[str, int, datetime, float]]:
 
 
 def files_on_disk(lake: Lake, pattern: str = "**/*.parquet") -> set[Path]:
-    """Parquet files under the data path."""
+    """Parquet files under the data path, but for those of the row that was written and deleted when the tables were made."""
     assert lake.data_folder is not None
-    return set(lake.data_folder.glob(pattern))
+    return {file for file in lake.data_folder.glob(pattern) if file.parent.name != f"day={NO_DAY}"}

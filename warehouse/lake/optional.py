@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 
 import duckdb
 
-from warehouse.contracts import CONTRACTS, Contract
+from warehouse.contracts import CONTRACTS, Column, Contract
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.state import NO_DAY
 
@@ -52,7 +52,14 @@ def _untaught(connection: duckdb.DuckDBPyConnection) -> list[Contract]:
     """Tables with an optional column of which the catalog believes, or would come to believe, that it holds no NULL."""
     encoded = [c for c in CONTRACTS.values() if c.encoding is not None]
     known = set(connection.execute(_KNOWN).fetchall())
-    return [c for c in encoded if any((c.storage_name, n.name) not in known for n in c.stored_columns if not n.required)]
+    return [
+        c for c in encoded if any((c.storage_name, n.name) not in known for n in c.stored_columns if not n.required and not _is_nested(n))
+    ]
+
+
+def _is_nested(column: Column) -> bool:
+    """Of lists, maps and structs the catalog keeps no statistics."""
+    return column.type.startswith(("MAP", "STRUCT")) or column.type.endswith("[]")
 
 
 def _marked(connection: duckdb.DuckDBPyConnection) -> list[str]:

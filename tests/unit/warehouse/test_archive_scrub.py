@@ -160,7 +160,7 @@ def test_damage_to_bundles_is_told_with_the_lake_s(landed: Lake) -> None:
 
 def test_nothing_is_derived_from_damage(landed: Lake) -> None:
     landed.connection.execute(macros())
-    model = load_models()["core.metric_rollup_1h"]
+    model = load_models()["core.metric_rollup_5m"]
     flip(path_of(landed, DAYS[1]))
     result = derive(landed, model, DAYS)
     assert result.built == [DAYS[0]]
