@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import pyarrow.parquet as pq
 
 MAX_FILE_BYTES = 512 * 2**20
 TRIAL_ROWS = 65_536
-TRIAL_LEVEL = 3
+TRIAL_LEVEL, FEW_ROWS, FEW_ROWS_LEVEL = 6, 20_000, 15
+MAX_OPEN = 8
+MOSTLY = 0.9
+"""A column that is NULL in more of the rows takes any encoding."""
 PAGES: dict[str, Any] = {
     "compression": "zstd",
     "data_page_size": 64 * 2**20,
@@ -22,59 +26,67 @@ PAGES: dict[str, Any] = {
 """PyArrow cuts pages at 1 MiB and 20,000 rows, and gives dictionaries up at 1 MiB, unless it is told otherwise."""
 
 
-class DenseFiles:
-    """Writes each table as one row group. A table with columns or types that the open file has not begins the next file.
+@dataclass(slots=True)
+class _File:
+    """An open file: what its row groups have in common."""
 
-    new_path: gives the path of a new file. level: of zstd. statistics: columns whose least and greatest values are kept, for pruning."""
+    path: Path
+    schema: pa.Schema
+    encodings: dict[str, str]
+    writer: pq.ParquetWriter
+
+    def takes(self, schema: pa.Schema, encodings: dict[str, str]) -> bool:
+        """Whether a table fits as it is best written, and the file is not full."""
+        held = {field.name: field.type for field in self.schema}
+        return (
+            all(held.get(f.name) == f.type or _finer(held.get(f.name), f.type) for f in schema)
+            and all(self.encodings[name] == encoding for name, encoding in encodings.items())
+            and self.path.stat().st_size < MAX_FILE_BYTES
+        )
+
+
+class DenseFiles:
+    """Writes each table as one row group, to a file whose columns have the encodings that are best for it.
+
+    new_path: gives the path of a new file. level: of zstd. statistics: columns whose least and greatest values are kept, for pruning.
+    Files are at most about 512 MiB; at most MAX_OPEN are open at a time, beyond that the oldest is finished."""
 
     def __init__(self, new_path: Callable[[], Path], *, level: int, statistics: Collection[str]) -> None:
         self._new_path, self._level, self._statistics = new_path, level, list(statistics)
-        self._writer: pq.ParquetWriter | None = None
-        self._schema: pa.Schema | None = None
+        self._open: list[_File] = []
         self.paths: list[Path] = []
 
     def write(self, table: pa.Table) -> None:
         """Append a row group."""
-        if self._writer is None or not self._fits(table.schema) or self._size() >= MAX_FILE_BYTES:
-            self._begin(table)
-        assert self._writer is not None
-        assert self._schema is not None
-        self._writer.write_table(_widened(table, self._schema), row_group_size=max(table.num_rows, 1))
+        sample = table.slice(0, TRIAL_ROWS)
+        encodings = {name: _smallest(sample.select([name])) for name in sample.column_names}
+        weighty = {name: e for name, e in encodings.items() if table.column(name).null_count < table.num_rows * MOSTLY}
+        file = next((f for f in self._open if f.takes(table.schema, weighty)), None) or self._begin(table.schema, encodings)
+        file.writer.write_table(_widened(table, file.schema), row_group_size=max(table.num_rows, 1))
 
     def close(self) -> list[Path]:
-        """Finish the open file; returns all paths."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """Finish all files; returns their paths."""
+        while self._open:
+            self._open.pop().writer.close()
         return self.paths
 
-    def _fits(self, schema: pa.Schema) -> bool:
-        held = {field.name: field.type for field in self._schema or []}
-        return all(held.get(f.name) == f.type or (_finer(held.get(f.name), f.type)) for f in schema)
-
-    def _size(self) -> int:
-        return self.paths[-1].stat().st_size
-
-    def _begin(self, table: pa.Table) -> None:
-        self.close()
-        known = {field.name: field for field in self._schema or []}
-        for field in table.schema:
-            if not _finer(known.get(field.name, field).type, field.type):
-                known[field.name] = field
-        self._schema = pa.schema(list(known.values()))
-        sample = _widened(table.slice(0, TRIAL_ROWS), self._schema)
-        encodings = {name: encoding for name in sample.column_names if (encoding := _smallest(sample.select([name])))}
+    def _begin(self, schema: pa.Schema, encodings: dict[str, str]) -> _File:
+        if len(self._open) == MAX_OPEN:
+            self._open.pop(0).writer.close()
         self.paths.append(self._new_path())
-        self._writer = pq.ParquetWriter(
+        special = {name: encoding for name, encoding in encodings.items() if encoding}
+        writer = pq.ParquetWriter(
             self.paths[-1],
-            self._schema,
+            schema,
             compression_level=self._level,
             max_rows_per_page=2**31 - 1,
-            use_dictionary=[n for n in sample.column_names if n not in encodings],
-            column_encoding=encodings or None,
+            use_dictionary=[n for n in encodings if n not in special],
+            column_encoding=special or None,
             write_statistics=self._statistics,
             **PAGES,
         )
+        self._open.append(_File(self.paths[-1], schema, encodings, writer))
+        return self._open[-1]
 
 
 def _finer(held: pa.DataType | None, new: pa.DataType) -> bool:
@@ -92,28 +104,40 @@ def _widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 def trial_size(table: pa.Table) -> int:
     """Bytes of a table in dictionaries or, where that is smaller, plain: a quick guess for choosing between layouts."""
-    return sum(min(_trial(table.select([n]), use_dictionary=d) for d in (True, False)) for n in table.column_names)
+    return sum(min(_trial(table.select([n]), 3, use_dictionary=d) for d in (True, False)) for n in table.column_names)
 
 
-def _smallest(column: pa.Table) -> str | None:
-    """The encoding that makes a column smallest; None: a dictionary."""
-    name, kind = column.column_names[0], column.schema.field(0).type
+def smallest(*columns: pa.Array) -> int:
+    """Which of several forms of one column takes least space, each in its best encoding."""
+    sizes = [min(_sizes(pa.table({"c": c.slice(0, TRIAL_ROWS)})).values()) for c in columns]
+    return sizes.index(min(sizes))
+
+
+def _smallest(column: pa.Table) -> str:
+    """The encoding that makes a column smallest; empty: a dictionary."""
     if column.column(0).null_count == column.num_rows:
-        return None
+        return ""
+    sizes = _sizes(column)
+    return min(sizes, key=sizes.__getitem__)
+
+
+def _sizes(column: pa.Table) -> dict[str, int]:
+    name, kind = column.column_names[0], column.schema.field(0).type
     if pa.types.is_integer(kind) or pa.types.is_timestamp(kind):
         candidates = ["PLAIN", "DELTA_BINARY_PACKED"]
     elif pa.types.is_string(kind):
         candidates = ["PLAIN", "DELTA_LENGTH_BYTE_ARRAY"]
     elif kind == pa.uuid():
         candidates = ["PLAIN"]
+    elif pa.types.is_floating(kind):
+        candidates = ["PLAIN", "BYTE_STREAM_SPLIT"]
     else:
-        return None
+        candidates = []
     sizes = {encoding: _trial(column, use_dictionary=False, column_encoding={name: encoding}) for encoding in candidates}
-    sizes[""] = _trial(column, use_dictionary=True)
-    return min(sizes, key=sizes.__getitem__) or None
+    return sizes | {"": _trial(column, use_dictionary=True)}
 
 
-def _trial(column: pa.Table, **options: Any) -> int:
+def _trial(column: pa.Table, level: int | None = None, **options: Any) -> int:
     sink = pa.BufferOutputStream()
-    pq.write_table(column, sink, compression_level=TRIAL_LEVEL, write_statistics=False, **options, **PAGES)
+    pq.write_table(column, sink, compression_level=level or (TRIAL_LEVEL if column.num_rows > FEW_ROWS else FEW_ROWS_LEVEL), write_statistics=False, **options, **PAGES)
     return int(sink.getvalue().size)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from warehouse.tiers.encoding.dense_files import smallest
 from warehouse.tiers.encoding.masking import Ints
 
 HEX_32, HEX_16 = "^[0-9a-f]{32}$", "^[0-9a-f]{16}$"
@@ -52,9 +53,11 @@ def time_columns(time: Any, nanos: Ints, observed: Any) -> dict[str, pa.Array]:
     rest = nanos - micros * 1000
     other = (rest < 0) | (rest > 999)
     delay = pl.Series(pl.from_arrow(observed.cast(pa.int64()))) - pl.Series(nanos)
-    whole = bool((micros % 1000 == 0).all())
+    forms = [pa.array(micros, pa.timestamp("us"))]
+    if (micros % 1000 == 0).all():
+        forms.append(pa.array(micros // 1000, pa.timestamp("ms")))
     return {
-        "time": pa.array(micros // 1000, pa.timestamp("ms")) if whole else pa.array(micros, pa.timestamp("us")),
+        "time": forms[smallest(*forms)],
         "time_unix_nano": pa.array(nanos, mask=~other),
         "time_remainder_ns": pa.array(rest.astype(np.int32), mask=other | (rest == 0)),
         "observed_time_unix_nano": pa.nulls(len(nanos), pa.int64()),

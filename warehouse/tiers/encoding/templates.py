@@ -15,7 +15,19 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse.tiers.encoding.log_columns import ARGUMENT_NUMBERS, HEXES, INTS, TEXTS, TIME_ARGUMENTS, TIMES, UUIDS
+from warehouse.tiers.encoding.dense_files import smallest
+from warehouse.tiers.encoding.log_columns import (
+    ARGUMENT_NUMBERS,
+    HEXES,
+    INTS,
+    SPREAD,
+    TEXTS,
+    TIME_ARGUMENTS,
+    TIMES,
+    UUIDS,
+    int_column,
+    spread_column,
+)
 from warehouse.tiers.encoding.log_ids import uuid_array
 from warehouse.tiers.encoding.log_times import Times, grouped, one_layout, packed, read_times, spec
 from warehouse.tiers.encoding.masking import MARK, Flags, Ints, Masked
@@ -217,8 +229,18 @@ def finished(typed: Typed) -> dict[str, pa.Array]:
         values, absent = np.zeros(count, np.int64), np.ones(count, np.bool_)
         for lines, numbers in typed.columns[kind, number]:
             values[lines], absent[lines] = numbers, False
-        result[name_of[kind](number)] = _array(kind, values, absent, pool)
+        form = _numbers(number, values, absent) if kind == "int" else {name_of[kind](number): _array(kind, values, absent, pool)}
+        result |= form
     return result
+
+
+def _numbers(number: int, values: Ints, absent: Flags) -> dict[str, pa.Array]:
+    """Whole numbers as they are or spread over a DOUBLE, whichever is smaller."""
+    plain = pa.array(values, mask=absent)
+    if values.max(initial=0) >= 2**51:
+        return {int_column(number): plain}
+    spread = pa.array(values.astype(np.float64) + SPREAD, mask=absent)
+    return {spread_column(number): spread} if smallest(plain, spread) else {int_column(number): plain}
 
 
 def _array(kind: str, values: Ints, absent: Flags, pool: Any) -> pa.Array:
