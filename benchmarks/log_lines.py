@@ -17,11 +17,31 @@ AGENTS = tuple(
     for browser in ("Chrome", "Edg")
     for major, build, patch in ((126, 6478, 127), (128, 6613, 85), (131, 6778, 69), (133, 6943, 53))
 )
-PATHS = ("/", "/cart", "/checkout", "/api/v1/products/{p}", "/api/v1/customers/{c}/orders", "/search?q=term{q}&page={n}", "/static/app.{h}.js")
+PATHS = (
+    "/",
+    "/cart",
+    "/checkout",
+    "/api/v1/products/{p}",
+    "/api/v1/customers/{c}/orders",
+    "/search?q=term{q}&page={n}",
+    "/static/app.{h}.js",
+)
 FAILURES = (
-    ("java.net.SocketTimeoutException", "Read timed out", ("java.base/java.net.SocketInputStream.read", "okhttp3.internal.http.CallServerInterceptor.intercept")),
-    ("java.sql.SQLTransientConnectionException", "HikariPool-1 - Connection is not available, request timed out after {d}ms.", ("com.zaxxer.hikari.pool.HikariPool.getConnection",)),
-    ("java.lang.IllegalStateException", "Order {o} is already closed", ("com.example.shop.orders.OrderService.reopen", "com.example.shop.orders.OrderController.patch")),
+    (
+        "java.net.SocketTimeoutException",
+        "Read timed out",
+        ("java.base/java.net.SocketInputStream.read", "okhttp3.internal.http.CallServerInterceptor.intercept"),
+    ),
+    (
+        "java.sql.SQLTransientConnectionException",
+        "HikariPool-1 - Connection is not available, request timed out after {d}ms.",
+        ("com.zaxxer.hikari.pool.HikariPool.getConnection",),
+    ),
+    (
+        "java.lang.IllegalStateException",
+        "Order {o} is already closed",
+        ("com.example.shop.orders.OrderService.reopen", "com.example.shop.orders.OrderController.patch"),
+    ),
 )
 
 
@@ -68,26 +88,49 @@ def orders(shop: Shop, trace: str) -> Iterator[tuple[str, str]]:
     thread, logger = f"http-nio-8080-exec-{random.randrange(1, 33)}", "c.e.shop.orders.OrderService"
     yield "INFO", f"[{thread}] {logger} - Received order {order} from customer {customer} with {random.randrange(1, 9)} items"
     if random.random() < 0.6:
-        yield "DEBUG", f"[{thread}] c.e.shop.orders.StockClient - GET http://stock:8080/v1/stock/{shop.product()} returned 200 in {duration(random):.3f} ms"
+        yield (
+            "DEBUG",
+            f"[{thread}] c.e.shop.orders.StockClient - GET http://stock:8080/v1/stock/{shop.product()} returned 200 in {duration(random):.3f} ms",
+        )
     if random.random() < 0.03:
-        yield "WARN", f"[{thread}] {logger} - Slow write of order {order}: {duration(random) * 20:.0f} ms (threshold 200 ms) traceId={trace}"
+        yield (
+            "WARN",
+            f"[{thread}] {logger} - Slow write of order {order}: {duration(random) * 20:.0f} ms (threshold 200 ms) traceId={trace}",
+        )
     if random.random() < 0.004:
         name, message, frames = random.choice(FAILURES)
         text = message.format(d=30_000 + random.randrange(50), o=order)
         stack = "".join(f"\n\tat {f}({f.rsplit('.', 2)[1]}.java:{random.choice((57, 112, 238))})" for f in frames)
-        yield "ERROR", f"[{thread}] {logger} - Order {order} failed traceId={trace}\n{name}: {text}{stack}\n\tat java.base/java.lang.Thread.run(Thread.java:1583)"
+        yield (
+            "ERROR",
+            f"[{thread}] {logger} - Order {order} failed traceId={trace}\n{name}: {text}{stack}\n\tat java.base/java.lang.Thread.run(Thread.java:1583)",
+        )
     else:
-        yield "INFO", f"[{thread}] {logger} - Order {order} stored in {duration(random):.3f} ms total={random.randrange(500, 90_000) / 100:.2f} EUR"
+        yield (
+            "INFO",
+            f"[{thread}] {logger} - Order {order} stored in {duration(random):.3f} ms total={random.randrange(500, 90_000) / 100:.2f} EUR",
+        )
 
 
 def payments(shop: Shop, trace: str) -> Iterator[tuple[str, str]]:
     """JSON lines of the payment service: (level, JSON without the time)."""
     random = shop.random
     span, payment = hexadecimal(random, 16), f"pay_{hexadecimal(random, 24)}"
-    steps = [("info", "authorising payment"), ("info", "payment authorised" if random.random() < 0.97 else "payment declined"), ("debug", "ledger entry written")]
+    steps = [
+        ("info", "authorising payment"),
+        ("info", "payment authorised" if random.random() < 0.97 else "payment declined"),
+        ("debug", "ledger entry written"),
+    ]
     amount, provider = random.randrange(500, 90_000), random.choice(("stripe", "adyen", "paypal"))
     for level, message in steps:
-        fields: dict[str, object] = {"level": level, "logger": "payments.flow", "msg": message, "trace_id": trace, "span_id": span, "payment_id": payment}
+        fields: dict[str, object] = {
+            "level": level,
+            "logger": "payments.flow",
+            "msg": message,
+            "trace_id": trace,
+            "span_id": span,
+            "payment_id": payment,
+        }
         fields |= {"amount_cents": amount, "provider": provider, "duration_ms": round(duration(random), 2)}
         yield level.upper(), json.dumps(fields)[1:]
 
@@ -99,7 +142,10 @@ def edge(shop: Shop, _trace: str) -> Iterator[tuple[str, str]]:
     status = random.choices((200, 304, 404, 500, 502), (90, 5, 3, 1, 1))[0]
     referer = random.choice(("-", "https://shop.example.com/", "https://shop.example.com/cart", "https://www.google.com/"))
     method = "POST" if path == "/checkout" else "GET"
-    yield "INFO", f'"{method} {path} HTTP/1.1" {status} {int(random.lognormvariate(8, 1.2))} "{referer}" "{random.choice(AGENTS)}" {duration(random) / 1000:.3f}'
+    yield (
+        "INFO",
+        f'"{method} {path} HTTP/1.1" {status} {int(random.lognormvariate(8, 1.2))} "{referer}" "{random.choice(AGENTS)}" {duration(random) / 1000:.3f}',
+    )
 
 
 def worker(shop: Shop, _trace: str) -> Iterator[tuple[str, str]]:
@@ -109,26 +155,36 @@ def worker(shop: Shop, _trace: str) -> Iterator[tuple[str, str]]:
     job = f"{hexadecimal(random, 8)}-{hexadecimal(random, 4)}-4{hexadecimal(random, 3)}-a{hexadecimal(random, 3)}-{hexadecimal(random, 12)}"
     partition = random.randrange(24)
     shop.offsets[partition] += 1 + int(random.expovariate(0.2))
-    yield "INFO", f'worker.go:{random.choice((88, 131))}] "Job started" pod="{pod}" job={job} partition={partition} offset={shop.offsets[partition]}'
+    yield (
+        "INFO",
+        f'worker.go:{random.choice((88, 131))}] "Job started" pod="{pod}" job={job} partition={partition} offset={shop.offsets[partition]}',
+    )
     if random.random() < 0.05:
-        yield "WARN", f'retry.go:42] "Retrying" pod="{pod}" job={job} attempt={random.randrange(1, 6)} backoff={2 ** random.randrange(1, 7) * 100}ms err="connection reset by peer"'
-    yield "INFO", f'worker.go:214] "Job finished" pod="{pod}" job={job} rows={int(random.lognormvariate(6, 1))} bytes={int(random.lognormvariate(12, 1.5))} elapsed={duration(random):.6f}s'
+        yield (
+            "WARN",
+            f'retry.go:42] "Retrying" pod="{pod}" job={job} attempt={random.randrange(1, 6)} backoff={2 ** random.randrange(1, 7) * 100}ms err="connection reset by peer"',
+        )
+    yield (
+        "INFO",
+        f'worker.go:214] "Job finished" pod="{pod}" job={job} rows={int(random.lognormvariate(6, 1))} bytes={int(random.lognormvariate(12, 1.5))} elapsed={duration(random):.6f}s',
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service's part of the bytes, the bytes of one request's lines, and its lines as (level, text)."""
+    """A service's part of the bytes, the bytes of one request's lines, the unit of its times, and its lines as (level, text)."""
 
     share: float
     request_bytes: int
+    unit_us: int
     request: Callable[[Shop, str], Iterator[tuple[str, str]]]
 
 
 SERVICES = {
-    "edge": Service(0.25, 230, edge),
-    "orders": Service(0.35, 300, orders),
-    "payments": Service(0.25, 920, payments),
-    "worker": Service(0.15, 335, worker),
+    "edge": Service(0.25, 230, 1_000_000, edge),
+    "orders": Service(0.35, 300, 1000, orders),
+    "payments": Service(0.25, 920, 1, payments),
+    "worker": Service(0.15, 335, 1, worker),
 }
 
 
@@ -144,7 +200,7 @@ def written(service: str, time: datetime, level: str, text: str, client: str) ->
 
 
 def lines(size: int, seed: int = 1) -> Iterator[tuple[str, datetime, str, str]]:
-    """About `size` bytes of lines as (service, time, level, text), service by service, each in order of time within one day."""
+    """About `size` bytes of lines as (service, time, level, text), service by service, each in order of time within one day. time is as exact as the text's."""
     for name, service in SERVICES.items():
         shop, wanted, done = Shop(f"{seed} {name}"), int(size * service.share), 0
         per_second = wanted / service.request_bytes / 80_000
@@ -154,6 +210,6 @@ def lines(size: int, seed: int = 1) -> Iterator[tuple[str, datetime, str, str]]:
             trace, client, at = hexadecimal(shop.random, 32), address(shop.random), time
             for level, text in service.request(shop, trace):
                 line = written(name, at, level, text, client)
-                yield name, at, level, line
+                yield name, at.replace(microsecond=at.microsecond // service.unit_us * service.unit_us), level, line
                 done += len(line.encode()) + 1
                 at += timedelta(microseconds=shop.random.randrange(50, 3000))

@@ -91,7 +91,7 @@ class DenseFiles:
 
 def _finer(held: pa.DataType | None, new: pa.DataType) -> bool:
     """Whether a column of times in us takes those in ms."""
-    return held == pa.timestamp("us") and new == pa.timestamp("ms")
+    return bool(held == pa.timestamp("us") and new == pa.timestamp("ms"))
 
 
 def _widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -139,5 +139,12 @@ def _sizes(column: pa.Table) -> dict[str, int]:
 
 def _trial(column: pa.Table, level: int | None = None, **options: Any) -> int:
     sink = pa.BufferOutputStream()
-    pq.write_table(column, sink, compression_level=level or (TRIAL_LEVEL if column.num_rows > FEW_ROWS else FEW_ROWS_LEVEL), write_statistics=False, **options, **PAGES)
+    pq.write_table(
+        column,
+        sink,
+        compression_level=level or (TRIAL_LEVEL if column.num_rows > FEW_ROWS else FEW_ROWS_LEVEL),
+        write_statistics=False,
+        **options,
+        **PAGES,
+    )
     return int(sink.getvalue().size)

@@ -41,7 +41,9 @@ def _as_json(connection: duckdb.DuckDBPyConnection, values: Any) -> pa.Array | N
         row = connection.execute(f"SELECT bool_and(from_json(to_json(m), {MAP}) IS NOT DISTINCT FROM m) FROM maps").fetchone()
         if row is None or not row[0]:
             return None
-        return connection.execute("SELECT to_json(m)::VARCHAR AS j FROM maps").to_arrow_table().column("j").combine_chunks().cast(pa.string())
+        return (
+            connection.execute("SELECT to_json(m)::VARCHAR AS j FROM maps").to_arrow_table().column("j").combine_chunks().cast(pa.string())
+        )
     except duckdb.Error:
         return None  # a map that JSON cannot say (a key twice) stays a map
     finally:

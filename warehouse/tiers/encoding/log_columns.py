@@ -27,7 +27,7 @@ def int_column(number: int) -> str:
 
 
 def spread_column(number: int) -> str:
-    """Numbers of `int_column` with SPREAD added, as DOUBLE: Parquet splits a DOUBLE's bytes into streams, and DuckDB reads no such integers."""
+    """Numbers of `int_column` with SPREAD added, as DOUBLE: its bytes can be split into streams (DuckDB reads no integers written so)."""
     return f"body_spread_{number}"
 
 

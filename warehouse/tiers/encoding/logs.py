@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def _segments(service: Any) -> list[Ints]:
 def _runs(service: Any) -> list[Ints]:
     codes = pc.fill_null(service.dictionary_encode().indices, -1).to_numpy(zero_copy_only=False)
     borders = np.concatenate(([0], np.flatnonzero(np.diff(codes)) + 1, [len(codes)]))
-    return [np.arange(a, b) for a, b in zip(borders[:-1], borders[1:], strict=True)]
+    return [np.arange(a, b) for a, b in pairwise(borders)]
 
 
 def _body_columns(body: pl.Series, rows: Rows, segments: list[Ints]) -> dict[str, pa.Array]:
@@ -145,4 +146,4 @@ def _size(body: pl.Series, rows: Rows, method: tuple[str, ...]) -> int:
     typed = Typed(np.full(len(body), -1, np.int64))
     _mask(typed, body, rows, np.arange(len(body)), method)
     plain = body.to_frame("body").select(pl.when(pl.Series(typed.template < 0)).then(pl.col("body")))["body"]
-    return trial_size(pa.table(finished(typed) | {"body": plain.to_arrow().cast(pa.string())}))
+    return trial_size(pa.table(finished(typed, quick=True) | {"body": plain.to_arrow().cast(pa.string())}))

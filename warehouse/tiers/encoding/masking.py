@@ -1,4 +1,4 @@
-"""Lines cut into what varies and what stays: a pattern finds the variable tokens, the rest is the line's shape. Vectorised; no rows in Python."""
+"""Lines cut into what varies and what stays: a pattern finds the variable tokens, the rest is the line's shape."""
 
 from __future__ import annotations
 
@@ -60,8 +60,7 @@ def maskable(lines: pl.Series) -> Flags:
 
 
 def _dictionary(array: Any) -> Any:
-    encoded = pa.chunked_array([array]).combine_chunks().dictionary_encode() if not isinstance(array, pa.ChunkedArray) else array
-    return encoded.combine_chunks().dictionary_encode() if isinstance(encoded, pa.ChunkedArray) else encoded
+    return pa.array(array).dictionary_encode()
 
 
 def _codes(encoded: Any) -> Ints:

@@ -209,8 +209,10 @@ def _literal(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def finished(typed: Typed) -> dict[str, pa.Array]:
-    """The columns as Arrow arrays of all lines, by physical name; NULL where a line does not use one."""
+def finished(typed: Typed, *, quick: bool = False) -> dict[str, pa.Array]:
+    """The columns as Arrow arrays of all lines, by physical name; NULL where a line does not use one.
+
+    quick: numbers as they are, without trying which form of them is smaller."""
     from warehouse.tiers.encoding import log_columns as names
 
     name_of = {
@@ -222,14 +224,14 @@ def finished(typed: Typed) -> dict[str, pa.Array]:
     }
     count = len(typed.template)
     pool = pl.concat(typed.texts).to_arrow() if typed.texts else pa.array([], pa.large_string())
-    result = {
-        names.TEMPLATE: pa.array(list(typed.templates), pa.string()).take(pa.array(typed.template, mask=typed.template < 0))
-    }
+    result = {names.TEMPLATE: pa.array(list(typed.templates), pa.string()).take(pa.array(typed.template, mask=typed.template < 0))}
     for kind, number in sorted(typed.columns):
         values, absent = np.zeros(count, np.int64), np.ones(count, np.bool_)
         for lines, numbers in typed.columns[kind, number]:
             values[lines], absent[lines] = numbers, False
-        form = _numbers(number, values, absent) if kind == "int" else {name_of[kind](number): _array(kind, values, absent, pool)}
+        form = (
+            _numbers(number, values, absent) if kind == "int" and not quick else {name_of[kind](number): _array(kind, values, absent, pool)}
+        )
         result |= form
     return result
 
@@ -249,4 +251,3 @@ def _array(kind: str, values: Ints, absent: Flags, pool: Any) -> pa.Array:
     if kind == "uuid":
         return uuid_array(pl.Series(pl.from_arrow(pool.take(pa.array(values, mask=absent)))))
     return pa.array(values.view(np.uint64) if kind == "hex" else values, mask=absent)
-
