@@ -9,10 +9,11 @@ from types import MappingProxyType
 
 from warehouse.contracts.model import Column
 
-TEXTS, INTS, HEXES, UUIDS, TIMES = 10, 20, 4, 3, 2
+TEXTS, INTS, HEXES, UUIDS, TIMES = 8, 16, 3, 2, 2
 SPREAD = 6_755_399_441_055_744
 """1.5 * 2^52: a whole number below 2^51 added to it is the low bits of the DOUBLE."""
-TIME_ARGUMENTS = ("date", "clf", "clock", "fraction", "trimmed")
+FORMS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%d/%b/%Y:%H:%M:%S", "%H:%M:%S")
+"""Forms of times in lines, in the order of their flags; decimals come after."""
 TEMPLATE = "body_template"
 
 
@@ -37,8 +38,13 @@ def hex_column(number: int) -> str:
 
 
 def uuid_column(number: int) -> str:
-    """128 bits: uuids, and 32 lower-case hex digits."""
+    """UUIDs in lower case."""
     return f"body_uuid_{number}"
+
+
+def hex32_column(number: int) -> str:
+    """32 lower-case hex digits, such as trace ids, as UUIDs."""
+    return f"body_hex32_{number}"
 
 
 def time_column(number: int) -> str:
@@ -52,9 +58,10 @@ def _columns() -> tuple[Column, ...]:
     found += [Column(int_column(n), "BIGINT", "Number in the line") for n in range(1, INTS + 1)]
     found += [Column(spread_column(n), "DOUBLE", f"body_int_{n} + 1.5 * 2^52") for n in range(1, INTS + 1)]
     found += [Column(hex_column(n), "UBIGINT", "Hexadecimal digits in the line") for n in range(1, HEXES + 1)]
-    found += [Column(uuid_column(n), "UUID", "128-bit id in the line") for n in range(1, UUIDS + 1)]
+    found += [Column(uuid_column(n), "UUID", "UUID in the line") for n in range(1, UUIDS + 1)]
+    found += [Column(hex32_column(n), "UUID", "32 hexadecimal digits in the line") for n in range(1, UUIDS + 1)]
     found += [
-        Column(time_column(n), "BIGINT", "Time in the line: 4 x its distance to the row's time + class of its unit (s, ms, us, ns)")
+        Column(time_column(n), "BIGINT", "Time in the line: 32 x its distance to the row's time + flags of its form (log_times.packed)")
         for n in range(1, TIMES + 1)
     ]
     return (
@@ -77,18 +84,18 @@ SPAN = "coalesce(span_id, CASE WHEN span_number IS NOT NULL THEN format('{:016x}
 
 
 def _time_arguments(number: int) -> dict[tuple[str, int], str]:
+    """Text to the second, and 9 decimals (or as many as it takes), of a packed time."""
     column = time_column(number)
-    unit = f"CASE {column} & 3 WHEN 0 THEN 1000000000 WHEN 1 THEN 1000000 WHEN 2 THEN 1000 ELSE 1 END"
-    nanos = f"({NANOS} // ({unit}) + ({column} - ({column} & 3)) // 4) * ({unit})"
-    stamp = f"make_timestamp(({nanos}) // 1000)"
-    parts = {
-        "date": f"strftime({stamp}, '%Y-%m-%d')",
-        "clf": f"strftime({stamp}, '%d/%b/%Y')",
-        "clock": f"strftime({stamp}, '%H:%M:%S')",
-        "fraction": f"format('{{:09d}}', ({nanos}) % 1000000000)",
-        "trimmed": f"rtrim(format('{{:09d}}', ({nanos}) % 1000000000), '0')",
+    unit = f"CASE {column} & 12 WHEN 0 THEN 1000000000 WHEN 4 THEN 1000000 WHEN 8 THEN 1000 ELSE 1 END"
+    nanos = f"(({NANOS} // ({unit}) + ({column} - ({column} & 31)) // 32) * ({unit}))"
+    stamp = f"make_timestamp({nanos} // 1000)"
+    forms = " ".join(f"WHEN {style} THEN strftime({stamp}, '{form}')" for style, form in enumerate(FORMS))
+    decimals = f"format('{{:09d}}', {nanos} % 1000000000)"
+    return {
+        ("time", number): f"CASE WHEN {column} IS NULL THEN '' ELSE CASE {column} & 3 {forms} END END",
+        ("decimals", number): f"CASE WHEN {column} IS NULL OR {column} & 12 = 0 THEN '' "
+        f"WHEN {column} & 16 = 0 THEN {decimals} ELSE rtrim({decimals}, '0') END",
     }
-    return {(name, number): f"CASE WHEN {column} IS NULL THEN '' ELSE {parts[name]} END" for name in TIME_ARGUMENTS}
 
 
 def _arguments() -> Mapping[tuple[str, int], str]:
@@ -98,7 +105,7 @@ def _arguments() -> Mapping[tuple[str, int], str]:
     found |= {("hex", n): f"coalesce({hex_column(n)}, 0)" for n in range(1, HEXES + 1)}
     for n in range(1, UUIDS + 1):
         found[("uuid", n)] = f"coalesce({uuid_column(n)}::VARCHAR, '')"
-        found[("hex32", n)] = f"coalesce(replace({uuid_column(n)}::VARCHAR, '-', ''), '')"
+        found[("hex32", n)] = f"coalesce(replace({hex32_column(n)}::VARCHAR, '-', ''), '')"
     for n in range(1, TIMES + 1):
         found |= _time_arguments(n)
     found[("trace_id", 1)] = f"coalesce({TRACE}, '')"

@@ -36,18 +36,11 @@ def layout_number(style: int, middle: int, mark: int, digits: int) -> int:
     return ((style * 2 + middle) * 3 + mark) * 16 + digits
 
 
-def spec(layout: int, args: dict[str, int]) -> str:
-    """The format string of a layout. args: numbers of the arguments `date`, `clf`, `clock`, `fraction` (9 decimals, as text) and `trimmed`
-    (the same without the zeros at its end)."""
-    rest, digits = divmod(layout, 16)
-    rest, mark = divmod(rest, 3)
-    style, middle = divmod(rest, 2)
-    clock = f"{{{args['clock']}}}"
-    decimals = f"{{{args['trimmed']}}}" if digits == TRIMMED else f"{{{args['fraction']}:.{digits}}}"
-    fraction = f"{' .,'[mark]}{decimals}" if digits else ""
-    if style == ISO:
-        return f"{{{args['date']}}}{' T'[middle]}{clock}{fraction}"
-    return f"{{{args['clf']}}}:{clock}" if style == CLF else f"{clock}{fraction}"
+def spec(layout: int, text: int, decimals: int) -> str:
+    """The format string of a layout, with the numbers of the arguments for the text to the second and for the decimals."""
+    mark, digits = layout // 16 % 3, layout % 16
+    precision = "" if digits == TRIMMED else f":.{digits}"
+    return f"{{{text}}}" + (f"{' .,'[mark]}{{{decimals}{precision}}}" if digits else "")
 
 
 def grouped(layout: Ints) -> Ints:
@@ -148,15 +141,20 @@ def _seconds(year: Ints, month: Ints, day: Ints) -> tuple[Flags, Ints]:
 
 
 def packed(layout: int, nanos: Ints, row_nanos: Ints) -> Ints | None:
-    """The stored number of each time of one layout: four times its distance to the row's time (ns since 1970, not negative), plus the
-    class of its unit. None when it does not fit."""
-    kind = min(-(-(layout % 16) // 3), 3)
+    """The stored number of each time of one layout: 32 times its distance to the row's time (ns since 1970, not negative) in units of its
+    precision, plus 16 where decimals are trimmed, plus 4 times the class of the unit, plus the number of its form. None when it does not fit."""
+    style, digits = layout // 96, layout % 16
+    kind = min(-(-digits // 3), 3)
     unit = CLASS_NS[kind]
-    if layout // 16 // 6 == CLOCK:
+    if style == CLOCK:
         midnight = row_nanos - row_nanos % DAY_NS
         nanos = nanos + midnight
         nanos = nanos + DAY_NS * ((row_nanos - nanos > DAY_NS // 2).astype(np.int64) - (nanos - row_nanos > DAY_NS // 2))
-        if np.any(nanos < 0):
-            return None
-    result: Ints = (nanos // unit - row_nanos // unit) * 4 + kind
+    if np.any(nanos < 0) or np.any(row_nanos < 0):
+        return None
+    distance = nanos // unit - row_nanos // unit
+    if np.any(np.abs(distance) >= 2**57):
+        return None
+    form = {ISO: layout // 48 % 2, CLF: 2, CLOCK: 3}[style]
+    result: Ints = distance * 32 + (16 * (digits == TRIMMED) + 4 * kind + form)
     return result

@@ -22,7 +22,6 @@ from warehouse.tiers.encoding.log_columns import (
     INTS,
     SPREAD,
     TEXTS,
-    TIME_ARGUMENTS,
     TIMES,
     UUIDS,
     int_column,
@@ -32,7 +31,9 @@ from warehouse.tiers.encoding.log_ids import uuid_array
 from warehouse.tiers.encoding.log_times import Times, grouped, one_layout, packed, read_times, spec
 from warehouse.tiers.encoding.masking import MARK, Flags, Ints, Masked
 
-LIMITS = {"text": TEXTS, "int": INTS, "hex": HEXES, "uuid": UUIDS, "time": TIMES}
+LIMITS = {"text": TEXTS, "int": INTS, "hex": HEXES, "uuid": UUIDS, "hex32": UUIDS, "time": TIMES}
+POOLED = ("text", "uuid", "hex32")
+"""Kinds whose values stand for texts."""
 INT_DIGITS = 18
 
 
@@ -106,7 +107,7 @@ def add_templates(typed: Typed, masked: Masked, lines: Ints, rows: Rows, least: 
             continue
         typed.template[lines[members]] = typed.templates.setdefault(template, len(typed.templates))
         for (kind, number), values in group.columns.items():
-            moved = values + offset if kind in ("text", "uuid") else values
+            moved = values + offset if kind in POOLED else values
             typed.columns.setdefault((kind, number), []).append((lines[members], moved))
 
 
@@ -176,7 +177,7 @@ class _Group:
         number = None if values is None else self._take("time", values)
         if number is None:
             return None
-        return spec(layout, {name: ARGUMENT_NUMBERS[name, number] for name in TIME_ARGUMENTS})
+        return spec(layout, ARGUMENT_NUMBERS["time", number], ARGUMENT_NUMBERS["decimals", number])
 
     def _number(self, codes: Ints) -> str | None:
         values, width = self.tokens.value[codes], self.tokens.width[codes]
@@ -191,7 +192,7 @@ class _Group:
     def _hex(self, codes: Ints) -> str | None:
         width = self.tokens.width[codes]
         for kind, fits in (("uuid", self.tokens.uuid), ("hex32", self.tokens.hex32)):
-            if fits[codes].all() and (number := self._take("uuid", codes)):
+            if fits[codes].all() and (number := self._take(kind, codes)):
                 return f"{{{ARGUMENT_NUMBERS[kind, number]}}}"
         if not self.tokens.hex[codes].all() or not (width == width[0]).all():
             return None
@@ -220,6 +221,7 @@ def finished(typed: Typed, *, quick: bool = False) -> dict[str, pa.Array]:
         "int": names.int_column,
         "hex": names.hex_column,
         "uuid": names.uuid_column,
+        "hex32": names.hex32_column,
         "time": names.time_column,
     }
     count = len(typed.template)
@@ -248,6 +250,6 @@ def _numbers(number: int, values: Ints, absent: Flags) -> dict[str, pa.Array]:
 def _array(kind: str, values: Ints, absent: Flags, pool: Any) -> pa.Array:
     if kind == "text":
         return pool.take(pa.array(values, mask=absent)).cast(pa.string())
-    if kind == "uuid":
+    if kind in POOLED:
         return uuid_array(pl.Series(pl.from_arrow(pool.take(pa.array(values, mask=absent)))))
     return pa.array(values.view(np.uint64) if kind == "hex" else values, mask=absent)
