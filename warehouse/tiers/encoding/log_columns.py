@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from warehouse.contracts.model import Column
 
-TEXTS, INTS, HEXES, UUIDS, TIMES = 8, 16, 3, 2, 2
+TEXTS, INTS, HEXES, UUIDS, TIMES = 8, 16, 3, 2, 3
 SPREAD = 6_755_399_441_055_744
 """1.5 * 2^52: a whole number below 2^51 added to it is the low bits of the DOUBLE."""
 FORMS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%d/%b/%Y:%H:%M:%S", "%H:%M:%S")

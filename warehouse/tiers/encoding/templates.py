@@ -35,6 +35,8 @@ LIMITS = {"text": TEXTS, "int": INTS, "hex": HEXES, "uuid": UUIDS, "hex32": UUID
 POOLED = ("text", "uuid", "hex32")
 """Kinds whose values stand for texts."""
 INT_DIGITS = 18
+KEPT_FIRST, KEPT_LAST = 5, 2
+"""Places with columns of their own in a line that has too many."""
 
 
 @dataclass(slots=True)
@@ -94,14 +96,12 @@ def add_templates(typed: Typed, masked: Masked, lines: Ints, rows: Rows, least: 
     """Give templates to those of the masked lines (numbers in `typed` and `rows`) whose group has at least `least` lines."""
     tokens = classify(masked.tokens)
     same = {"trace_id": _index_in(rows.trace_id.gather(lines), tokens.text), "span_id": _index_in(rows.span_id.gather(lines), tokens.text)}
-    offset = typed.texts_count
-    typed.texts.append(tokens.text)
-    typed.texts_count += len(tokens.text)
+    offset, extra = typed.texts_count, list[str]()
     for shape, members in _groups(masked, tokens, least):
         pieces = masked.shapes[shape].split(MARK)
         width = len(pieces) - 1
         codes = masked.code[masked.start[members][:, None] + np.arange(width)]
-        group = _Group(tokens, lines[members], codes, {k: v[members] for k, v in same.items()}, rows.nanos[lines[members]])
+        group = _Group(tokens, extra, codes, {k: v[members] for k, v in same.items()}, rows.nanos[lines[members]])
         template = group.template(pieces)
         if template is None:
             continue
@@ -109,6 +109,8 @@ def add_templates(typed: Typed, masked: Masked, lines: Ints, rows: Rows, least: 
         for (kind, number), values in group.columns.items():
             moved = values + offset if kind in POOLED else values
             typed.columns.setdefault((kind, number), []).append((lines[members], moved))
+    typed.texts += [tokens.text, pl.Series("joined", extra, pl.String)]
+    typed.texts_count += len(tokens.text) + len(extra)
 
 
 def _index_in(values: pl.Series, tokens: pl.Series) -> Ints:
@@ -134,28 +136,53 @@ def _groups(masked: Masked, tokens: Tokens, least: int) -> Iterator[tuple[int, I
 
 
 class _Group:
-    """Lines of one shape: assigns columns to places, left to right."""
+    """Lines of one shape: assigns columns to places, left to right. extra: texts that are no tokens, numbered after them."""
 
-    def __init__(self, tokens: Tokens, lines: Ints, codes: Ints, same: dict[str, Ints], nanos: Ints) -> None:
-        self.tokens, self.lines, self.codes, self.same, self.nanos = tokens, lines, codes, same, nanos
+    def __init__(self, tokens: Tokens, extra: list[str], codes: Ints, same: dict[str, Ints], nanos: Ints) -> None:
+        self.tokens, self.extra, self.codes, self.same, self.nanos = tokens, extra, codes, same, nanos
         self.columns: dict[tuple[str, int], Ints] = {}
         self.used = dict.fromkeys(LIMITS, 0)
 
     def template(self, pieces: list[str]) -> str | None:
-        """The format string, or None when columns do not suffice."""
+        """The format string, or None when columns do not suffice. Of a line with very many places, those in the middle are one text."""
+        found = self._format(pieces, range(0))
+        if found is None:
+            varying = np.flatnonzero((self.codes != self.codes[0]).any(axis=0))
+            if len(varying) > KEPT_FIRST + KEPT_LAST:
+                self.columns.clear()
+                self.used = dict.fromkeys(LIMITS, 0)
+                found = self._format(pieces, range(int(varying[KEPT_FIRST]), int(varying[-KEPT_LAST - 1]) + 1))
+        return found
+
+    def _format(self, pieces: list[str], middle: range) -> str | None:
         seen: dict[bytes, str] = {}
         parts = [_literal(pieces[0])]
         for place, piece in enumerate(pieces[1:]):
+            if place in middle and place != middle[-1]:
+                continue
             codes = np.ascontiguousarray(self.codes[:, place])
-            if (codes == codes[0]).all():
-                part: str | None = _literal(self.tokens.text[int(codes[0])])
+            if place in middle:
+                part = self._text(self._joined(pieces, middle))
+            elif (codes == codes[0]).all():
+                part = _literal(self.tokens.text[int(codes[0])])
             else:
                 part = seen.get(codes.tobytes()) or self._place(codes)
-                if part is None:
-                    return None
-                seen[codes.tobytes()] = part
-            parts += [part or "", _literal(piece)]
+                seen[codes.tobytes()] = part or ""
+            if part is None:
+                return None
+            parts += [part, _literal(piece)]
         return "".join(parts)
+
+    def _joined(self, pieces: list[str], middle: range) -> Ints:
+        """Numbers of the texts from the first to the last of some places."""
+        distinct, back = np.unique(self.codes[:, middle.start : middle.stop], axis=0, return_inverse=True)
+        between = [*pieces[middle.start + 1 : middle.stop], ""]
+        start = len(self.tokens.text) + len(self.extra)
+        for codes in distinct:
+            words = self.tokens.text.gather(codes).to_list()
+            self.extra.append("".join(w + b for w, b in zip(words, between, strict=True)))
+        numbers: Ints = start + back.reshape(-1)
+        return numbers
 
     def _place(self, codes: Ints) -> str | None:
         for name, same in self.same.items():
@@ -225,7 +252,7 @@ def finished(typed: Typed, *, quick: bool = False) -> dict[str, pa.Array]:
         "time": names.time_column,
     }
     count = len(typed.template)
-    pool = pl.concat(typed.texts).to_arrow() if typed.texts else pa.array([], pa.large_string())
+    pool = pl.concat([t.alias("text") for t in typed.texts]).to_arrow() if typed.texts else pa.array([], pa.large_string())
     result = {names.TEMPLATE: pa.array(list(typed.templates), pa.string()).take(pa.array(typed.template, mask=typed.template < 0))}
     for kind, number in sorted(typed.columns):
         values, absent = np.zeros(count, np.int64), np.ones(count, np.bool_)
