@@ -44,10 +44,11 @@ def encode(rows: pa.RecordBatchReader, new_path: Callable[[], Path], row_group_r
     not there yet. Memory is that of one row group, which has at most `row_group_rows` rows and about 64 MiB of text.
     Raises pyarrow.ArrowInvalid for columns of other types."""
     files = DenseFiles(new_path, level=LEVEL, statistics=("source", "service", "severity", "time"))
+    methods: dict[str | None, tuple[str, ...]] = {}
     try:
         for chunk in _chunks(rows, row_group_rows):
             for part in _parts(chunk):
-                files.write(_encoded(part))
+                files.write(_encoded(part, methods))
     finally:
         files.close()
     return files.paths
@@ -82,12 +83,12 @@ def _parts(chunk: pa.Table) -> Iterator[pa.Table]:
         yield chunk.slice(start)
 
 
-def _encoded(chunk: pa.Table) -> pa.Table:
-    """One row group in its physical columns; those without values are left out."""
+def _encoded(chunk: pa.Table, methods: dict[str | None, tuple[str, ...]]) -> pa.Table:
+    """One row group in its physical columns; those without values are left out. methods: those of the services tried so far."""
     columns = {name: chunk.column(name).combine_chunks() for name in chunk.column_names}
     nanos = columns["time_unix_nano"].to_numpy(zero_copy_only=False).astype(np.int64)
     rows = Rows(nanos, _series(columns["trace_id"]), _series(columns["span_id"]))
-    columns |= _body_columns(_series(columns["body"]), rows, _segments(columns["service"]))
+    columns |= _body_columns(_series(columns["body"]), rows, _segments(columns["service"]), methods)
     columns |= log_id_columns(columns["log_id"]) | time_columns(columns["time"], nanos, columns["observed_time_unix_nano"])
     columns |= trace_columns(columns["trace_id"]) | span_columns(columns["span_id"])
     columns |= attribute_columns({name: columns[name] for name in ("resource_attributes", "attributes")})
@@ -98,11 +99,12 @@ def _series(array: Any) -> pl.Series:
     return pl.Series(pl.from_arrow(array.cast(pa.large_string())), dtype=pl.String)
 
 
-def _segments(service: Any) -> list[Ints]:
-    """Runs of one service that are long enough to be tried by themselves, and all other rows together."""
+def _segments(service: Any) -> list[tuple[str | None, Ints]]:
+    """Runs of one service that are long enough to be tried by themselves, and all other rows together (None)."""
     runs = _runs(service)
     short = [run for run in runs if len(run) < SEGMENT_ROWS]
-    return [run for run in runs if len(run) >= SEGMENT_ROWS] + ([np.concatenate(short)] if short else [])
+    long = [(service[int(run[0])].as_py(), run) for run in runs if len(run) >= SEGMENT_ROWS]
+    return long + ([(None, np.concatenate(short))] if short else [])
 
 
 def _runs(service: Any) -> list[Ints]:
@@ -111,13 +113,18 @@ def _runs(service: Any) -> list[Ints]:
     return [np.arange(a, b) for a, b in pairwise(borders)]
 
 
-def _body_columns(body: pl.Series, rows: Rows, segments: list[Ints]) -> dict[str, pa.Array]:
+def _body_columns(
+    body: pl.Series, rows: Rows, segments: list[tuple[str | None, Ints]], methods: dict[str | None, tuple[str, ...]]
+) -> dict[str, pa.Array]:
     typed = Typed(np.full(len(body), -1, np.int64))
     good = maskable(body)
-    for segment in segments:
+    for service, segment in segments:
         lines = segment[good[segment]]
-        if len(lines) >= LEAST:
-            _mask(typed, body, rows, lines, _method(body, rows, lines))
+        if len(lines) < LEAST:
+            continue
+        if service is None or service not in methods:
+            methods[service] = _method(body, rows, lines)
+        _mask(typed, body, rows, lines, methods[service])
     plain = body.to_frame("body").select(pl.when(pl.Series(typed.template < 0)).then(pl.col("body")))["body"]
     return finished(typed) | {"body": plain.to_arrow().cast(pa.string())}
 

@@ -178,9 +178,8 @@ class _Group:
         distinct, back = np.unique(self.codes[:, middle.start : middle.stop], axis=0, return_inverse=True)
         between = [*pieces[middle.start + 1 : middle.stop], ""]
         start = len(self.tokens.text) + len(self.extra)
-        for codes in distinct:
-            words = self.tokens.text.gather(codes).to_list()
-            self.extra.append("".join(w + b for w, b in zip(words, between, strict=True)))
+        words = iter(self.tokens.text.gather(distinct.reshape(-1)).to_list())
+        self.extra += ["".join([next(words) + b for b in between]) for _ in distinct]
         numbers: Ints = start + back.reshape(-1)
         return numbers
 
