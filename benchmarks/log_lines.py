@@ -90,7 +90,8 @@ def orders(shop: Shop, trace: str) -> Iterator[tuple[str, str]]:
     if random.random() < 0.6:
         yield (
             "DEBUG",
-            f"[{thread}] c.e.shop.orders.StockClient - GET http://stock:8080/v1/stock/{shop.product()} returned 200 in {duration(random):.3f} ms",
+            f"[{thread}] c.e.shop.orders.StockClient - GET http://stock:8080/v1/stock/{shop.product()} returned 200 "
+            f"in {duration(random):.3f} ms",
         )
     if random.random() < 0.03:
         yield (
@@ -103,7 +104,8 @@ def orders(shop: Shop, trace: str) -> Iterator[tuple[str, str]]:
         stack = "".join(f"\n\tat {f}({f.rsplit('.', 2)[1]}.java:{random.choice((57, 112, 238))})" for f in frames)
         yield (
             "ERROR",
-            f"[{thread}] {logger} - Order {order} failed traceId={trace}\n{name}: {text}{stack}\n\tat java.base/java.lang.Thread.run(Thread.java:1583)",
+            f"[{thread}] {logger} - Order {order} failed traceId={trace}\n{name}: {text}{stack}"
+            "\n\tat java.base/java.lang.Thread.run(Thread.java:1583)",
         )
     else:
         yield (
@@ -144,7 +146,8 @@ def edge(shop: Shop, _trace: str) -> Iterator[tuple[str, str]]:
     method = "POST" if path == "/checkout" else "GET"
     yield (
         "INFO",
-        f'"{method} {path} HTTP/1.1" {status} {int(random.lognormvariate(8, 1.2))} "{referer}" "{random.choice(AGENTS)}" {duration(random) / 1000:.3f}',
+        f'"{method} {path} HTTP/1.1" {status} {int(random.lognormvariate(8, 1.2))} "{referer}" "{random.choice(AGENTS)}" '
+        f"{duration(random) / 1000:.3f}",
     )
 
 
@@ -162,11 +165,13 @@ def worker(shop: Shop, _trace: str) -> Iterator[tuple[str, str]]:
     if random.random() < 0.05:
         yield (
             "WARN",
-            f'retry.go:42] "Retrying" pod="{pod}" job={job} attempt={random.randrange(1, 6)} backoff={2 ** random.randrange(1, 7) * 100}ms err="connection reset by peer"',
+            f'retry.go:42] "Retrying" pod="{pod}" job={job} attempt={random.randrange(1, 6)} '
+            f'backoff={2 ** random.randrange(1, 7) * 100}ms err="connection reset by peer"',
         )
     yield (
         "INFO",
-        f'worker.go:214] "Job finished" pod="{pod}" job={job} rows={int(random.lognormvariate(6, 1))} bytes={int(random.lognormvariate(12, 1.5))} elapsed={duration(random):.6f}s',
+        f'worker.go:214] "Job finished" pod="{pod}" job={job} rows={int(random.lognormvariate(6, 1))} '
+        f"bytes={int(random.lognormvariate(12, 1.5))} elapsed={duration(random):.6f}s",
     )
 
 
@@ -200,7 +205,9 @@ def written(service: str, time: datetime, level: str, text: str, client: str) ->
 
 
 def lines(size: int, seed: int = 1) -> Iterator[tuple[str, datetime, str, str]]:
-    """About `size` bytes of lines as (service, time, level, text), service by service, each in order of time within one day. time is as exact as the text's."""
+    """About `size` bytes of lines as (service, time, level, text), service by service, each in order of time.
+
+    All are of one day; time is as exact as the text's."""
     for name, service in SERVICES.items():
         shop, wanted, done = Shop(f"{seed} {name}"), int(size * service.share), 0
         per_second = wanted / service.request_bytes / 80_000

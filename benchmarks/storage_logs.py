@@ -1,9 +1,9 @@
 """`python -m benchmarks.storage_logs [--scale MIB]`: bytes of settled logs, side by side with clp-s and gzip -9 on the same lines.
 
-Sets: Kafka, Apache and nezha (TrainTicket) from the real data, and generated lines (64 MiB, or as many as `--scale` says). Lakebed's bytes are
-whole files with all columns of raw.logs; `text only` leaves out the columns that clp-s and gzip do not hold either (ids, severity, source,
-service, batch). clp-s gets every line as the field `body`, or cut around its time, which it then parses; the smaller one counts. Every side is
-first shown to give the same lines back, Lakebed all columns of all rows."""
+Sets: Kafka, Apache and nezha (TrainTicket) from the real data, and generated lines (64 MiB, or as many as `--scale` says).
+Lakebed's bytes are whole files with all columns of raw.logs; `text only` leaves out the columns that clp-s and gzip do not hold either
+(ids, severity, source, service, batch). clp-s gets every line as the field `body`, or cut around its time, which it then parses; the
+smaller one counts. Every side is first shown to give the same lines back, Lakebed all columns of all rows."""
 
 from __future__ import annotations
 
@@ -178,10 +178,8 @@ def ratio(sides: Sequence[int | None], own: Sequence[int]) -> float | None:
 
 def measure(size: int = 64 * MIB) -> dict[str, float | None]:
     """Measure all sets and print the table. size: bytes of generated lines."""
-    peer = clp.version() if clp.program() else "clp-s is not installed: `make peers` installs it; its ratios are left out"
-    print(
-        f"duckdb {duckdb.__version__}, pyarrow {pa.__version__}, zstd level {logs.LEVEL}; {peer}, levels {CLP_DEFAULT} and {CLP_BEST}; gzip -9"
-    )
+    peer = f"{clp.version()}, levels {CLP_DEFAULT} and {CLP_BEST}" if clp.program() else "clp-s not installed (make peers), left out"
+    print(f"duckdb {duckdb.__version__}, pyarrow {pa.__version__}, zstd level {logs.LEVEL}; {peer}; gzip -9")
     with tempfile.TemporaryDirectory(prefix="lakebed-bench-") as name, Peak() as peak:
         found = [measured(chosen, Path(name)) for chosen in log_sets(size)]
     print(f"{'text / bytes':12}{'lakebed':>9}{'text only':>11}{'gzip -9':>9}{'clp-s':>8}{'best':>8}{'lines/s':>10}{'scan':>7}")

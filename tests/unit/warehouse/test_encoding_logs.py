@@ -128,7 +128,8 @@ def bodies(draw: st.DrawFn) -> list[str | None]:
         kinds = draw(st.lists(st.sampled_from([WORD, NUMBER, HEX, TIMES, PIECE]), min_size=1, max_size=5))
         between = draw(st.lists(st.sampled_from([" ", " id=", "[", "] {", "}", ":"]), min_size=len(kinds), max_size=len(kinds)))
         for _ in range(draw(st.integers(1, 16))):
-            made.append("".join(b + draw(k) for b, k in zip(between, kinds, strict=True)))
+            line = [b + draw(k) for b, k in zip(between, kinds, strict=True)]
+            made.append("".join(line))
     return made + draw(st.lists(st.one_of(st.none(), st.text(st.characters(codec="utf-8"), max_size=20)), max_size=5))
 
 
@@ -172,7 +173,8 @@ def test_shape_and_tokens_are_the_line(lines: list[str]) -> None:
 def test_what_varies_is_typed(encoded: Callable[..., list[Path]]) -> None:
     count = 400
     lines = [
-        f"2026-03-01 12:{i // 60:02d}:{i % 60:02d},{i:03d} order {i * 7} took {i:04d} ms at {i * 99991:08x} by {uuid.UUID(int=i * 3**50)} {{x}}"
+        f"2026-03-01 12:{i // 60:02d}:{i % 60:02d},{i:03d} order {i * 7} took {i:04d} ms at {i * 99991:08x} "
+        f"by {uuid.UUID(int=i * 3**50)} {{x}}"
         for i in range(count)
     ]
     paths = encoded(rows(list(lines), time_unix_nano=[NOON + i * 1_001_000_000 for i in range(count)]))
@@ -191,6 +193,23 @@ def test_ids_that_the_row_has_are_not_stored_twice(encoded: Callable[..., list[P
     assert "body_template" in physical(paths)
     assert not {name for name in physical(paths) if name.startswith(("body_uuid", "body_hex", "body_text"))}
     assert not {"trace_id", "span_id"} & physical(paths)
+
+
+def test_the_middle_of_very_long_lines_is_one_text(encoded: Callable[..., list[Path]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "METHODS", ((FINE,),))
+    states = [" ".join(f"p{n}=({n * 31 + state}, {n * state})" for n in range(200)) for state in range(2, 5)]
+    lines = [f"id={i * 7919:016x} state {states[i % 3]} end {i}" for i in range(300)]
+    paths = encoded(rows(list(lines)))
+    assert decoded(paths).column("body").to_pylist() == lines
+    assert "body" not in physical(paths)
+    assert len(pq.read_table(paths[0]).column("body_text_1").unique()) == 3
+
+
+def test_uuids_may_come_as_arrow_has_them(encoded: Callable[..., list[Path]]) -> None:
+    table = rows(["a", "b", "c"])
+    raw = pa.array([uuid.UUID(t).bytes for t in table.column("log_id").to_pylist()], pa.binary(16))
+    typed = table.set_column(1, "log_id", pa.ExtensionArray.from_storage(pa.uuid(), raw))
+    assert decoded(encoded(typed)).equals(table)
 
 
 def test_decimals_without_trailing_zeros_are_one_template(encoded: Callable[..., list[Path]]) -> None:

@@ -141,8 +141,10 @@ def _seconds(year: Ints, month: Ints, day: Ints) -> tuple[Flags, Ints]:
 
 
 def packed(layout: int, nanos: Ints, row_nanos: Ints) -> Ints | None:
-    """The stored number of each time of one layout: 32 times its distance to the row's time (ns since 1970, not negative) in units of its
-    precision, plus 16 where decimals are trimmed, plus 4 times the class of the unit, plus the number of its form. None when it does not fit."""
+    """The stored number of each time of one layout; None when it does not fit.
+
+    32 times its distance to the row's time (ns since 1970, not negative) in units of its precision, plus 16 where decimals are trimmed,
+    plus 4 times the class of the unit, plus the number of its form."""
     style, digits = layout // 96, layout % 16
     kind = min(-(-digits // 3), 3)
     unit = CLASS_NS[kind]
