@@ -171,7 +171,7 @@ def test_shape_and_tokens_are_the_line(lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize("odd", [MARK, "\x00", "{0}", "%s", "\r\n"])
-def test_what_means_something_to_the_encoding_is_text(encoded: Callable[..., list[Path]], monkeypatch: pytest.MonkeyPatch, odd: str) -> None:
+def test_what_means_something_is_text(encoded: Callable[..., list[Path]], monkeypatch: pytest.MonkeyPatch, odd: str) -> None:
     monkeypatch.setattr(logs, "METHODS", ((FINE, COARSE),))
     table = rows([f"a {i} {odd} b {i * i}" for i in range(40)])
     assert decoded(encoded(table)).equals(table)
