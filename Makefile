@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint faults truth wheel bench dev lock clean
+.PHONY: help venv demo test lint faults truth wheel peers bench dev lock clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,7 +42,14 @@ lint: venv  ## ruff, mypy, sqlfluff, import-linter
 wheel: venv  ## Build the wheel, install it elsewhere, and run the demo from it
 	$(BIN)/python tests/conventions/check_wheel.py
 
-bench: venv  ## Side-by-side measurements; see benchmarks/RESULTS.md
+peers: venv  ## Install what the benchmarks compare with (ClickHouse as chDB, CLP)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r benchmarks/peers.lock
+
+bench: peers  ## Side-by-side measurements; see benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.storage
+	$(BIN)/python -m benchmarks.sketches
+	$(BIN)/python -m benchmarks.archive
+	$(BIN)/python -m benchmarks.queries
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.truth

@@ -83,6 +83,7 @@ def collect(lake: Lake, now: datetime) -> dict[str, Any]:
     """Everything that `status --json` prints. Times are naive UTC."""
     from lakebed.cli import status
     from lakebed.cli.emptiness import empty_days
+    from warehouse.tiers.sizes import tier_sizes
 
     first = status.first_day(lake)
     return {
@@ -95,9 +96,18 @@ def collect(lake: Lake, now: datetime) -> dict[str, Any]:
         "empty_days": [{**asdict(e), "days": e.days} for e in empty_days(lake, first, now.date())],
         "runs": status.runs(lake),
         "published": status.published(lake),
+        "tiers": [asdict(t) for t in tier_sizes(lake)],
         "lock": status.write_lock(lake),
         "disk": status.disk(lake),
     }
+
+
+def tell_tiers(tiers: list[dict[str, Any]]) -> None:
+    """The tiers as a table. tiers: as in `status --json`."""
+    from lakebed.cli.sizes import size
+
+    rows = [(t["tier"], t["holds"], t["days"] or "", "" if t["rows"] is None else t["rows"], size(t["bytes"])) for t in tiers]
+    table("Tiers", ("tier", "holds", "days of tables", "rows", "size"), rows)
 
 
 def _tell(facts: dict[str, Any]) -> None:
@@ -110,6 +120,7 @@ def _tell(facts: dict[str, Any]) -> None:
         for state, count in states.items():
             totals[state] = totals.get(state, 0) + count
     out.print("Days of tables: " + (", ".join(f"{n:,} {s}" for s, n in sorted(totals.items())) or "none yet"), highlight=False)
+    tell_tiers(facts["tiers"])
     _section("Blocked days (`lakebed day allow` waves one through)", facts["blocked"], ("table", "day", "rows", "reason"))
     _section("Failed checks", facts["failed_checks"], ("table", "day", "check", "severity", "unexpected"))
     odd = [e for e in facts["empty_days"] if not e["expected"]]

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lakebed.cli.console import errors, out, print_json, program, progress, table
+from lakebed.cli.data import tell_tiers
 from lakebed.cli.truth import Finding, compare
 from warehouse.errors import ConfigError, LakebedError
 from warehouse.settings import load
@@ -138,6 +139,11 @@ def _tell(
         [(f.question, f.found, f.truth, "yes" if f.good else "NO") for f in findings],
     )
     table("Upkeep", ["what", "result"], list(kept.items()))
+    tiers, retention = _tiers(config)
+    tell_tiers(tiers)
+    out.print("What retention would do next, and why:", highlight=False)
+    for line in retention:
+        out.print(f"  {line}", highlight=False, markup=False)
     page = next((p for p in written if p.suffix == ".html"), written[0])
     out.print(f"Report:    {page}", highlight=False, soft_wrap=True)
     out.print(f"Warehouse: {folder / 'warehouse.duckdb'}", highlight=False, soft_wrap=True)
@@ -145,6 +151,17 @@ def _tell(
     out.print(f"UI:        {program()} ui {given}", markup=False, highlight=False, soft_wrap=True)
     out.print(f"SQL:       {program()} sql {given} 'FROM mart.capacity_plan'", markup=False, highlight=False, soft_wrap=True)
     errors.print(f"done in {seconds:.0f} s", highlight=False)
+
+
+def _tiers(config: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows and bytes of each tier, and retention's next plan in a few lines."""
+    from warehouse.lake.lake import Lake
+    from warehouse.retention.planning import outlook
+    from warehouse.retention.telling import summary
+    from warehouse.tiers.sizes import tier_sizes
+
+    with Lake.open(load(config), read_only=True) as lake:
+        return [asdict(t) for t in tier_sizes(lake)], summary(outlook(lake, store=False))
 
 
 def _check_counts(config: Path) -> tuple[int, int, int]:

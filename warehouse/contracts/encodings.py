@@ -4,6 +4,7 @@ How rows are brought into these forms is `warehouse.tiers.encoding`."""
 
 from __future__ import annotations
 
+from warehouse.contracts import log_columns
 from warehouse.contracts.model import Column, Encoding
 
 SHIFT = 1.5 * 2.0**52
@@ -46,3 +47,5 @@ SPANS = Encoding(
         ("duration_ns", f"coalesce(duration_ns, (duration_shifted - {_SHIFTED})::BIGINT)"),
     ),
 )
+
+LOGS = Encoding(log_columns.COLUMNS, tuple(log_columns.DECODED.items()))

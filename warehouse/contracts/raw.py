@@ -293,6 +293,7 @@ LOGS = Contract(
     grain=("source", "log_id"),
     time_column="time",
     sort_key=("service", "time", "log_id"),
+    encoding=encodings.LOGS,
     collapse=False,
     row_rules=(
         in_slice(),

@@ -15,10 +15,11 @@ from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import Partition, partitions
 from warehouse.lake.rewriting import DenseForm, rewrite
 from warehouse.lake.state import NO_DAY, USABLE
-from warehouse.tiers.encoding import metrics, spans
+from warehouse.tiers.encoding import logs, metrics, spans
 
 DENSE = {
     "raw.metric_points": DenseForm("source, series_id, time", {}, metrics.encode),
+    "raw.logs": DenseForm(logs.ORDER, {}, logs.encode),
     "raw.spans": DenseForm(spans.ORDER, spans.STORED, spans.encode),
 }
 ENTITY_FILES = 8

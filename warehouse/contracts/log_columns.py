@@ -1,0 +1,131 @@
+"""Physical columns of encoded log lines, and the DuckDB expressions that give the lines back.
+
+`body_template` is a format string of DuckDB's `format` (fmt, https://fmt.dev/latest/syntax); what varies is an argument by its number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from warehouse.contracts.model import Column
+
+TEXTS, INTS, HEXES, UUIDS, TIMES = 8, 16, 3, 2, 3
+SPREAD = 6_755_399_441_055_744
+"""1.5 * 2^52: a whole number below 2^51 added to it is the low bits of the DOUBLE."""
+FORMS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%d/%b/%Y:%H:%M:%S", "%H:%M:%S")
+"""Forms of times in lines, in the order of their flags; decimals come after."""
+TEMPLATE = "body_template"
+
+
+def text_column(number: int) -> str:
+    """Texts of one place in the template; numbered from 1, as are the others."""
+    return f"body_text_{number}"
+
+
+def int_column(number: int) -> str:
+    """Whole numbers; leading zeros are in the template as a width."""
+    return f"body_int_{number}"
+
+
+def spread_column(number: int) -> str:
+    """Numbers of `int_column` with SPREAD added, as DOUBLE: its bytes can be split into streams (DuckDB reads no integers written so)."""
+    return f"body_spread_{number}"
+
+
+def hex_column(number: int) -> str:
+    """Lower-case hex of at most 16 digits; the width is in the template."""
+    return f"body_hex_{number}"
+
+
+def uuid_column(number: int) -> str:
+    """UUIDs in lower case."""
+    return f"body_uuid_{number}"
+
+
+def hex32_column(number: int) -> str:
+    """32 lower-case hex digits, such as trace ids, as UUIDs."""
+    return f"body_hex32_{number}"
+
+
+def time_column(number: int) -> str:
+    """Times: see `log_times.packed`."""
+    return f"body_time_{number}"
+
+
+def _columns() -> tuple[Column, ...]:
+    found = [Column(TEMPLATE, "VARCHAR", "Format string of the line; NULL where `body` holds it as it is")]
+    found += [Column(text_column(n), "VARCHAR", "Text in the line") for n in range(1, TEXTS + 1)]
+    found += [Column(int_column(n), "BIGINT", "Number in the line") for n in range(1, INTS + 1)]
+    found += [Column(spread_column(n), "DOUBLE", f"body_int_{n} + 1.5 * 2^52") for n in range(1, INTS + 1)]
+    found += [Column(hex_column(n), "UBIGINT", "Hexadecimal digits in the line") for n in range(1, HEXES + 1)]
+    found += [Column(uuid_column(n), "UUID", "UUID in the line") for n in range(1, UUIDS + 1)]
+    found += [Column(hex32_column(n), "UUID", "32 hexadecimal digits in the line") for n in range(1, UUIDS + 1)]
+    found += [
+        Column(time_column(n), "BIGINT", "Time in the line: 32 x its distance to the row's time + flags of its form (log_times.packed)")
+        for n in range(1, TIMES + 1)
+    ]
+    return (
+        *found,
+        Column("log_id_high", "UBIGINT", "First half of log_id: what the record came in"),
+        Column("log_id_low", "UBIGINT", "Second half of log_id: its number in there"),
+        Column("time_remainder_ns", "INTEGER", "time_unix_nano beyond `time`, where it is not 0", "ns"),
+        Column("observed_delay_ns", "BIGINT", "observed_time_unix_nano beyond time_unix_nano", "ns"),
+        Column("trace_uuid", "UUID", "trace_id of 32 lower-case hex digits"),
+        Column("span_number", "UBIGINT", "span_id of 16 lower-case hex digits"),
+        Column("resource_attributes_json", "VARCHAR", "resource_attributes as JSON, where few differ"),
+        Column("attributes_json", "VARCHAR", "attributes as JSON, where few differ"),
+    )
+
+
+COLUMNS = _columns()
+NANOS = "coalesce(time_unix_nano, epoch_us(time) * 1000 + coalesce(time_remainder_ns, 0))"
+TRACE = "coalesce(trace_id, replace(trace_uuid::VARCHAR, '-', ''))"
+SPAN = "coalesce(span_id, CASE WHEN span_number IS NOT NULL THEN format('{:016x}', span_number) END)"
+
+
+def _time_arguments(number: int) -> dict[tuple[str, int], str]:
+    """Text to the second, and 9 decimals (or as many as it takes), of a packed time."""
+    column = time_column(number)
+    unit = f"CASE {column} & 12 WHEN 0 THEN 1000000000 WHEN 4 THEN 1000000 WHEN 8 THEN 1000 ELSE 1 END"
+    nanos = f"(({NANOS} // ({unit}) + ({column} - ({column} & 31)) // 32) * ({unit}))"
+    stamp = f"make_timestamp({nanos} // 1000)"
+    forms = " ".join(f"WHEN {style} THEN strftime({stamp}, '{form}')" for style, form in enumerate(FORMS))
+    decimals = f"format('{{:09d}}', {nanos} % 1000000000)"
+    return {
+        ("time", number): f"CASE WHEN {column} IS NULL THEN '' ELSE CASE {column} & 3 {forms} END END",
+        ("decimals", number): f"CASE WHEN {column} IS NULL OR {column} & 12 = 0 THEN '' "
+        f"WHEN {column} & 16 = 0 THEN {decimals} ELSE rtrim({decimals}, '0') END",
+    }
+
+
+def _arguments() -> Mapping[tuple[str, int], str]:
+    """SQL of every argument by its kind and number, in the order of `format`'s arguments."""
+    found = {("text", n): f"coalesce({text_column(n)}, '')" for n in range(1, TEXTS + 1)}
+    found |= {("int", n): f"coalesce({int_column(n)}, ({spread_column(n)} - {SPREAD})::BIGINT, 0)" for n in range(1, INTS + 1)}
+    found |= {("hex", n): f"coalesce({hex_column(n)}, 0)" for n in range(1, HEXES + 1)}
+    for n in range(1, UUIDS + 1):
+        found[("uuid", n)] = f"coalesce({uuid_column(n)}::VARCHAR, '')"
+        found[("hex32", n)] = f"coalesce(replace({hex32_column(n)}::VARCHAR, '-', ''), '')"
+    for n in range(1, TIMES + 1):
+        found |= _time_arguments(n)
+    found[("trace_id", 1)] = f"coalesce({TRACE}, '')"
+    found[("span_id", 1)] = f"coalesce({SPAN}, '')"
+    return MappingProxyType(found)
+
+
+ARGUMENTS = _arguments()
+ARGUMENT_NUMBERS: Mapping[tuple[str, int], int] = MappingProxyType({key: number for number, key in enumerate(ARGUMENTS)})
+ATTRIBUTES = "coalesce({0}, from_json({0}_json, '\"MAP(VARCHAR, VARCHAR)\"'))"
+DECODED: Mapping[str, str] = MappingProxyType(
+    {
+        "log_id": "coalesce(log_id, format('{:016x}{:016x}', log_id_high, log_id_low)::UUID)",
+        "time_unix_nano": NANOS,
+        "observed_time_unix_nano": f"coalesce(observed_time_unix_nano, {NANOS} + observed_delay_ns)",
+        "body": f"coalesce(body, format({TEMPLATE}, {', '.join(ARGUMENTS.values())}))",
+        "trace_id": TRACE,
+        "span_id": SPAN,
+        "resource_attributes": ATTRIBUTES.format("resource_attributes"),
+        "attributes": ATTRIBUTES.format("attributes"),
+    }
+)
+"""Column of raw.logs -> its value, as an SQL expression over the physical columns."""
