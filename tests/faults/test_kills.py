@@ -32,7 +32,7 @@ class Victim:
     """Runs the worker, kills it, and knows what it had acknowledged."""
 
     def __init__(self, folder: Path, catalog: str, files: dict[tuple[date, int], Path]) -> None:
-        self.folder, self.files = folder, files
+        self.folder, self.files, self.worker = folder, files, WORKER
         self.config = folder / "lakebed.toml"
         self.config.write_text(f'[lake]\ncatalog = "{catalog}"\nmemory_limit = "1GiB"\n')
         self.journal = folder / "journal"
@@ -54,7 +54,7 @@ class Victim:
             )
         )
         with (self.folder / "stderr").open("ab") as errors:
-            process = subprocess.Popen([sys.executable, str(WORKER), str(file)], stderr=errors)
+            process = subprocess.Popen([sys.executable, str(self.worker), str(file)], stderr=errors)
         while not ready.exists() and process.poll() is None:
             time.sleep(0.01)
         return process

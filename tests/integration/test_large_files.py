@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sources import files, units
-from tests.lakes import open_lake
+from tests.lakes import files_on_disk, open_lake
 from warehouse.errors import SourceError
 from warehouse.lake import Slice
 from warehouse.lake.identity import batch_id, file_digest
@@ -76,4 +76,4 @@ def test_a_file_that_changes_while_it_is_read_leaves_nothing(lake: Lake) -> None
     with pytest.raises(SourceError, match=r"in/a\.csv: changed while it was read"):
         lake.land(unit)
     assert samples(lake) == []
-    assert not list(lake.settings.root.glob("lake/store/**/*.parquet"))
+    assert not files_on_disk(lake, "store/**/*.parquet")

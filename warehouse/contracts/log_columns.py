@@ -68,7 +68,7 @@ def _columns() -> tuple[Column, ...]:
         *found,
         Column("log_id_high", "UBIGINT", "First half of log_id: what the record came in"),
         Column("log_id_low", "UBIGINT", "Second half of log_id: its number in there"),
-        Column("time_remainder_ns", "INTEGER", "time_unix_nano beyond `time`, where it is not 0", "ns"),
+        Column("time_remainder_ns", "INTEGER", "time_unix_nano beyond `time`", "ns"),
         Column("observed_delay_ns", "BIGINT", "observed_time_unix_nano beyond time_unix_nano", "ns"),
         Column("trace_uuid", "UUID", "trace_id of 32 lower-case hex digits"),
         Column("span_number", "UBIGINT", "span_id of 16 lower-case hex digits"),
@@ -78,7 +78,7 @@ def _columns() -> tuple[Column, ...]:
 
 
 COLUMNS = _columns()
-NANOS = "coalesce(time_unix_nano, epoch_us(time) * 1000 + coalesce(time_remainder_ns, 0))"
+NANOS = "coalesce(time_unix_nano, epoch_us(time) * 1000 + time_remainder_ns)"
 TRACE = "coalesce(trace_id, replace(trace_uuid::VARCHAR, '-', ''))"
 SPAN = "coalesce(span_id, CASE WHEN span_number IS NOT NULL THEN format('{:016x}', span_number) END)"
 

@@ -49,6 +49,8 @@ def publish(lake: Lake, *, progress: Callable[[str], None] = lambda _message: No
     result = Published(target)
     refuse_full(lake.settings.lake, target.parent, needed=target.stat().st_size if target.exists() else 0)
     with lake.catalog.lock(("publish",)):
+        for left in target.parent.glob(f".{target.name}.building.*"):  # of processes that died; the lock says that no other builds now
+            left.unlink()
         try:
             _build(lake, target, building, result, progress)
             building.chmod(0o444)

@@ -15,7 +15,7 @@ from lakebed.cli.data import collect
 from lakebed.cli.emptiness import empty_days
 from lakebed.cli.sizes import bytes_of, size
 from lakebed.cli.status import write_lock
-from tests.lakes import POINT, at, open_lake, reader
+from tests.lakes import POINT, at, files_on_disk, open_lake, reader
 from warehouse.errors import ConfigError, ContractError, LakeError
 from warehouse.lake import Slice
 from warehouse.lake.lake import Lake
@@ -34,8 +34,8 @@ def test_tables_counts_rows_bytes_and_days(project: Path, run: Run) -> None:
     rows = {r["table"]: r for r in json.loads(run("tables", "--json").stdout)}
     points = rows["raw.metric_points"]
     assert (points["rows"], points["files"], points["days"], points["oldest"], points["newest"]) == (4, 2, 2, "2026-03-01", "2026-03-02")
-    on_disk = sum(f.stat().st_size for f in (project / "lake").rglob("*.parquet") if "metric_points" in str(f))
-    assert points["bytes"] == on_disk
+    with open_lake(project) as lake:
+        assert points["bytes"] == sum(f.stat().st_size for f in files_on_disk(lake, "store/raw_metric_points/**/*.parquet"))
     assert rows["raw.logs"]["rows"] == 0
     assert rows["meta.ingest_log"]["rows"] == 2
     assert {r.partition(".")[0] for r in rows} == {"raw", "core", "mart", "meta"}

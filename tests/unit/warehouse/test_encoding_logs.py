@@ -48,6 +48,14 @@ SCHEMA = pa.schema(
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def tried() -> Iterator[None]:
+    """Methods are tried on few lines as on many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "TRIED_ROWS", 0)
+        yield
+
+
 def rows(bodies: list[str | None], **columns: list[Any]) -> pa.Table:
     """Rows of raw.logs with these bodies, one a millisecond; `columns` replace what is usual."""
     count = len(bodies)

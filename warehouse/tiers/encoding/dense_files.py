@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 MAX_FILE_BYTES = 512 * 2**20
 TRIAL_ROWS = 65_536
-TRIAL_LEVEL, FEW_ROWS, FEW_ROWS_LEVEL = 6, 20_000, 15
+TRIAL_LEVEL = 6
 MAX_OPEN = 8
 MOSTLY = 0.9
 """A column that is NULL in more of the rows takes any encoding."""
@@ -142,7 +142,7 @@ def _trial(column: pa.Table, level: int | None = None, **options: Any) -> int:
     pq.write_table(
         column,
         sink,
-        compression_level=level or (TRIAL_LEVEL if column.num_rows > FEW_ROWS else FEW_ROWS_LEVEL),
+        compression_level=level or TRIAL_LEVEL,
         write_statistics=False,
         **options,
         **PAGES,

@@ -59,7 +59,7 @@ def time_columns(time: Any, nanos: Ints, observed: Any) -> dict[str, pa.Array]:
     return {
         "time": forms[smallest(*forms)],
         "time_unix_nano": pa.array(nanos, mask=~other),
-        "time_remainder_ns": pa.array(rest.astype(np.int32), mask=other | (rest == 0)),
+        "time_remainder_ns": pa.array(rest.astype(np.int32), mask=other),
         "observed_time_unix_nano": pa.nulls(len(nanos), pa.int64()),
         "observed_delay_ns": delay.to_arrow(),
     }

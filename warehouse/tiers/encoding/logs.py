@@ -30,7 +30,7 @@ CHUNK_BYTES = 64 * 2**20
 LEAST, LEAST_SHARE = 4, 20_000
 """Lines that a template must have: 4 (on Kafka's, 12 took 5% more bytes), or as many as leave no more than 20,000 templates."""
 SEGMENT_ROWS, PART_ROWS = 4096, 32_768
-SAMPLE_ROWS = 16_384
+SAMPLE_ROWS, TRIED_ROWS = 16_384, 8_192
 METHODS = ((FINE,), (FINE, COARSE), (COARSE,), ())
 """Patterns to mask with, one after the other on what is left; which method suits a service is tried on a sample."""
 
@@ -135,7 +135,11 @@ def _mask(typed: Typed, body: pl.Series, rows: Rows, lines: Ints, method: tuple[
 
 
 def _method(body: pl.Series, rows: Rows, lines: Ints) -> tuple[str, ...]:
-    """The method that makes a sample of the lines smallest: four runs of neighbours, or all of them where there are few."""
+    """The method that makes a sample of the lines smallest: four runs of neighbours, or all of them where there are few.
+
+    Where there are very few, trying costs more time than it saves bytes."""
+    if len(lines) < TRIED_ROWS:
+        return FINE, COARSE
     sample = lines
     if len(lines) > SAMPLE_ROWS:
         starts = np.linspace(0, len(lines) - SAMPLE_ROWS // 4, 4).astype(np.int64)
