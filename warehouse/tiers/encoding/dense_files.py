@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 MAX_FILE_BYTES = 512 * 2**20
 TRIAL_ROWS = 65_536
 TRIAL_LEVEL = 6
+FEW_ROWS, FEW_ROWS_LEVEL = 8_192, 9
+"""In fewer rows a better encoding, or a stronger compression, saves less than it costs."""
 MAX_OPEN = 8
 MOSTLY = 0.9
 """A column that is NULL in more of the rows takes any encoding."""
@@ -61,7 +63,7 @@ class DenseFiles:
         sample = table.slice(0, TRIAL_ROWS)
         encodings = {name: _smallest(sample.select([name])) for name in sample.column_names}
         weighty = {name: e for name, e in encodings.items() if table.column(name).null_count < table.num_rows * MOSTLY}
-        file = next((f for f in self._open if f.takes(table.schema, weighty)), None) or self._begin(table.schema, encodings)
+        file = next((f for f in self._open if f.takes(table.schema, weighty)), None) or self._begin(table, encodings)
         file.writer.write_table(_widened(table, file.schema), row_group_size=max(table.num_rows, 1))
 
     def close(self) -> list[Path]:
@@ -70,7 +72,8 @@ class DenseFiles:
             self._open.pop().writer.close()
         return self.paths
 
-    def _begin(self, schema: pa.Schema, encodings: dict[str, str]) -> _File:
+    def _begin(self, table: pa.Table, encodings: dict[str, str]) -> _File:
+        schema = table.schema
         if len(self._open) == MAX_OPEN:
             self._open.pop(0).writer.close()
         self.paths.append(self._new_path())
@@ -78,7 +81,7 @@ class DenseFiles:
         writer = pq.ParquetWriter(
             self.paths[-1],
             schema,
-            compression_level=self._level,
+            compression_level=self._level if table.num_rows >= FEW_ROWS else FEW_ROWS_LEVEL,
             max_rows_per_page=2**31 - 1,
             use_dictionary=[n for n in encodings if n not in special],
             column_encoding=special or None,
@@ -109,6 +112,8 @@ def trial_size(table: pa.Table) -> int:
 
 def smallest(*columns: pa.Array) -> int:
     """Which of several forms of one column takes least space, each in its best encoding."""
+    if len(columns[0]) < FEW_ROWS:
+        return 0
     sizes = [min(_sizes(pa.table({"c": c.slice(0, TRIAL_ROWS)})).values()) for c in columns]
     return sizes.index(min(sizes))
 
@@ -117,8 +122,17 @@ def _smallest(column: pa.Table) -> str:
     """The encoding that makes a column smallest; empty: a dictionary."""
     if column.column(0).null_count == column.num_rows:
         return ""
+    if column.num_rows < FEW_ROWS:
+        return _usual(column.schema.field(0).type)
     sizes = _sizes(column)
     return min(sizes, key=sizes.__getitem__)
+
+
+def _usual(kind: pa.DataType) -> str:
+    """The encoding that mostly is the smallest for values of a type; empty: a dictionary."""
+    if pa.types.is_integer(kind) or pa.types.is_timestamp(kind):
+        return "DELTA_BINARY_PACKED"
+    return "PLAIN" if kind == pa.uuid() else "BYTE_STREAM_SPLIT" if pa.types.is_floating(kind) else ""
 
 
 def _sizes(column: pa.Table) -> dict[str, int]:

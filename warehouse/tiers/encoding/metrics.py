@@ -21,7 +21,8 @@ from warehouse.contracts.encodings import SHIFT
 from warehouse.tiers.encoding.numbers import Doubles, Scaled, scaled
 from warehouse.tiers.encoding.writing import DenseFile, column_size
 
-CHUNK_ROWS = 1_048_576
+CHUNK_ROWS, FEW_ROWS = 1_048_576, 65_536
+"""Rows that are written at a time. Of fewer than FEW_ROWS all runs have one form, or two: trying each costs more than it saves."""
 FILE_COST = 2_500
 """Bytes that one more file costs (footer, dictionaries): a form is used where it saves more than that."""
 APART_ROWS = 262_144
@@ -69,7 +70,8 @@ class Encoder:
 
     def _write(self, chunk: pa.Table) -> None:
         values = chunk["value"].to_numpy()
-        runs = [_tried(values, start, end) for start, end in _runs(chunk)]
+        edges = _runs(chunk)
+        runs = _tried_together(values, edges) if len(values) < FEW_ROWS else [_tried(values, start, end) for start, end in edges]
         unit = "ms" if _whole_milliseconds(chunk["time"]) else "us"
         groups: dict[tuple[Form, bool], list[Run]] = defaultdict(list)
         chosen = choose([r.costs for r in runs], self.forms)
@@ -139,6 +141,22 @@ def _tried(values: Doubles, start: int, end: int) -> Run:
     costs = {form: column_size(_column(integers, form), form.encoding) + outside for form in INTEGER}
     raw = _raw_costs(run) if outside else {RAW[0]: column_size(pa.array(run), RAW[0].encoding)}
     return Run(start, end, whole, costs | raw)
+
+
+def _tried_together(values: Doubles, edges: Sequence[tuple[int, int]]) -> list[Run]:
+    """Runs with what each form would cost all those that are integers, and all others: the first of either kind bears the cost."""
+    runs = [Run(start, end, scaled(values[start:end]), {}) for start, end in edges]
+    found = []
+    for kind in ([r for r in runs if r.scaled is not None], [r for r in runs if r.scaled is None]):
+        if not kind:
+            continue
+        together = np.concatenate([values[r.start : r.end] for r in kind])
+        parts = [r.scaled for r in kind if r.scaled is not None]
+        integers = np.concatenate([p.integers[p.fits] for p in parts]) if parts else None
+        costs = {form: column_size(_column(integers, form), form.encoding) for form in INTEGER} if integers is not None else {}
+        costs |= _raw_costs(together)
+        found += [Run(r.start, r.end, r.scaled, costs if r is kind[0] else dict.fromkeys(costs, 0)) for r in kind]
+    return sorted(found, key=lambda r: r.start)
 
 
 def _raw_costs(run: Doubles) -> dict[Form, int]:
