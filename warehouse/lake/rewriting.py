@@ -24,6 +24,8 @@ from warehouse.lake.space import refuse_full
 from warehouse.lake.state import NO_DAY, append_states
 
 SETTLED_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 524288"
+NOT_DENSE = (duckdb.Error, pa.ArrowException, ValueError, OverflowError)
+"""What a dense form raises for rows that it cannot hold; a plain file holds every row. A full disk is none of these."""
 WITHOUT_DICTIONARIES = f"{SETTLED_PARQUET}, DICTIONARY_SIZE_LIMIT 0"
 
 
@@ -103,8 +105,9 @@ def _write_days(lake: Lake, definition: Contract, paths: dict[date, list[str]], 
         else:
             _write_densely(lake, definition, day, paths[day], dense)
     expected = _day_digests(lake, definition, f"FROM {definition.full_name} WHERE {_where(definition, paths)}")
-    for day, found in _file_digests(lake, definition, paths).items():
-        if found != expected.get(day):
+    found = _readable_digests(lake, definition, paths)
+    for day in paths:
+        if found.get(day) != expected.get(day):
             forget(*paths[day])
             paths[day].clear()
             _write_plainly(lake, definition, day, paths[day], WITHOUT_DICTIONARIES)
@@ -121,6 +124,8 @@ def _write_plainly(lake: Lake, definition: Contract, day: date, paths: list[str]
 
 
 def _write_densely(lake: Lake, definition: Contract, day: date, paths: list[str], dense: DenseForm) -> None:
+    """Write a day in its dense form. What that form cannot hold (a number beyond its range) leaves no files, and the day differs."""
+
     def new_path() -> Path:
         paths.append(new_file(lake, definition, day, settled=True))
         return Path(paths[-1])
@@ -128,7 +133,22 @@ def _write_densely(lake: Lake, definition: Contract, day: date, paths: list[str]
     made = ", ".join(f"{expression} AS {identifier(name)}" for name, expression in dense.stored.items())
     others = f"* EXCLUDE ({', '.join(n for n in definition.column_names if n in dense.stored)}), {made}" if made else "*"
     query = f"SELECT {others} FROM (SELECT * FROM ({day_rows(definition, day)}) ORDER BY {dense.order})"
-    dense.write(lake.connection.execute(query).to_arrow_reader(BATCH_ROWS), new_path)
+    try:
+        dense.write(lake.connection.execute(query).to_arrow_reader(BATCH_ROWS), new_path)
+    except NOT_DENSE:
+        forget(*paths)
+        paths.clear()
+
+
+def _readable_digests(lake: Lake, definition: Contract, paths: Mapping[date, Sequence[str]]) -> dict[date, Digest]:
+    """Digests of the days whose files can be read back; one that cannot does not keep the others from being proved."""
+    written = {day: files for day, files in paths.items() if files}
+    try:
+        return _file_digests(lake, definition, written) if written else {}
+    except duckdb.Error:
+        if len(written) == 1:
+            return {}
+    return {d: digest for day in written for d, digest in _readable_digests(lake, definition, {day: written[day]}).items()}
 
 
 def _file_digests(lake: Lake, definition: Contract, paths: Mapping[date, Sequence[str]]) -> dict[date, Digest]:

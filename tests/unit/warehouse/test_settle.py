@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,8 +17,8 @@ from warehouse.errors import LakeError
 from warehouse.lake import Part, Unit, optional, rewriting
 from warehouse.lake.digest import Digest, quick_digest, rows_digest
 from warehouse.lake.lake import Lake
-from warehouse.lake.partitions import partition
-from warehouse.lake.rewriting import rewrite
+from warehouse.lake.partitions import partition, partitions
+from warehouse.lake.rewriting import DenseForm, rewrite
 from warehouse.lake.state import NO_DAY
 from warehouse.tiers.settle import Unsettled, batches, settle, unsettled
 
@@ -216,3 +217,43 @@ def test_a_row_of_nulls_left_by_a_kill_is_taken_away(tmp_path: Path) -> None:
         assert len(stored(lake)) == 1
     with open_lake(tmp_path) as lake:
         assert stored(lake) == []
+
+
+@pytest.mark.parametrize("fault", ["writing", "reading"])
+def test_a_day_that_its_dense_form_cannot_hold_is_written_plainly(lake: Lake, fault: str) -> None:
+    land_scattered(lake)
+    before = stored(lake)
+
+    def write(rows: pa.RecordBatchReader, new_path: Callable[[], Path]) -> list[Path]:
+        table = rows.read_all()
+        path = new_path()
+        if fault == "writing" and table["time"][0].as_py().day == 1:
+            path.write_bytes(b"half")
+            raise pa.ArrowInvalid("out of range")
+        pq.write_table(table, path)
+        if fault == "reading" and table["time"][0].as_py().day == 1:
+            path.write_bytes(b"PAR1 is not enough")
+        return [path]
+
+    assert rewrite(lake, "raw.metric_points", [DAY, date(2026, 3, 2)], DenseForm("series_id", {}, write)).days == 2
+    assert stored(lake) == before
+    assert {len(p.files) for p in partitions(lake.connection, [POINTS])} == {1}
+    assert len(files_on_disk(lake, "store/raw_metric_points/**/settled_*.parquet")) == 2
+
+
+def test_a_log_row_at_the_edge_of_time_does_not_stop_settling(lake: Lake) -> None:
+    def parts(connection: duckdb.DuckDBPyConnection) -> Iterator[Part]:
+        yield Part(
+            "raw.logs",
+            connection.sql(
+                """SELECT uuid() AS log_id, TIMESTAMP '2026-03-01 10:00' AS time, 1772359200000000000 + i AS time_unix_nano,
+                          [-9223372036854775808, 9223372036854775807, NULL, 5][i] AS observed_time_unix_nano, 'cart' AS service,
+                          'INFO' AS severity, 'line ' || i AS body FROM range(1, 5) AS r(i)"""
+            ),
+        )
+
+    lake.land(Unit("s", "odd", "odd", parts))
+    lake.set_states("raw.logs", {DAY: ("passed", None)})
+    before = lake.query("FROM raw.logs ORDER BY ALL")
+    assert settle(lake, today=TODAY, tables=["raw.logs"]).days == 1
+    assert lake.query("FROM raw.logs ORDER BY ALL") == before

@@ -12,6 +12,7 @@ from warehouse.tiers.encoding.dense_files import smallest
 from warehouse.tiers.encoding.masking import Ints
 
 HEX_32, HEX_16 = "^[0-9a-f]{32}$", "^[0-9a-f]{16}$"
+FAR = 2**61
 
 
 def halves(ids: Any) -> tuple[pa.Array, pa.Array]:
@@ -52,7 +53,11 @@ def time_columns(time: Any, nanos: Ints, observed: Any) -> dict[str, pa.Array]:
     micros = time.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(zero_copy_only=False)
     rest = nanos - micros * 1000
     other = (rest < 0) | (rest > 999)
-    delay = pl.Series(pl.from_arrow(observed.cast(pa.int64()))) - pl.Series(nanos)
+    seen = pl.Series(pl.from_arrow(observed.cast(pa.int64())), dtype=pl.Int64)
+    far = ~seen.fill_null(0).is_between(-FAR, FAR) | ~pl.Series(nanos).is_between(-FAR, FAR)  # the difference could wrap
+    split = pl.DataFrame({"seen": seen, "delay": seen - pl.Series(nanos), "far": far}).select(
+        pl.when("far").then("seen").alias("seen"), pl.when(~pl.col("far")).then("delay").alias("delay")
+    )
     forms = [pa.array(micros, pa.timestamp("us"))]
     if (micros % 1000 == 0).all():
         forms.append(pa.array(micros // 1000, pa.timestamp("ms")))
@@ -60,8 +65,8 @@ def time_columns(time: Any, nanos: Ints, observed: Any) -> dict[str, pa.Array]:
         "time": forms[smallest(*forms)],
         "time_unix_nano": pa.array(nanos, mask=~other),
         "time_remainder_ns": pa.array(rest.astype(np.int32), mask=other),
-        "observed_time_unix_nano": pa.nulls(len(nanos), pa.int64()),
-        "observed_delay_ns": delay.to_arrow(),
+        "observed_time_unix_nano": split["seen"].to_arrow(),
+        "observed_delay_ns": split["delay"].to_arrow(),
     }
 
 
