@@ -43,6 +43,9 @@ def days(text: str) -> list[tuple[str, str | None, str | None]]:
         ("NOT day = '2026-05-01'", None, None),
         ("day = (SELECT max(day) FROM core.incidents)", None, None),
         ("observed_time_unix_nano > 7", None, None),
+        ("day >= '2026-05-01' AND time >= now() - INTERVAL '1 day 2 hours'", "2026-05-01", None),
+        ("day >= '2026-05-01' AND time >= now() - INTERVAL 3000 YEAR", "2026-05-01", None),
+        ("day >= '2026-05-01' AND day >= current_date - 900000", "2026-05-01", None),
         ("day >= '2026-05-01' AND day >= strptime('1.6.2026', '%d.%m.%Y')", "2026-05-01", None),
     ],
 )
