@@ -112,6 +112,23 @@ def test_a_window_is_half_open_and_begins_where_it_is_told_to(filled: Any) -> No
     assert ask(filled, start="2026-02-01", end="2026-02-02") == []
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "tier"),
+    [
+        ("2026-01-01 02:00", "2026-01-01 07:00", "1h"),
+        ("2026-01-01 02:30", "2026-01-01 07:00", "5m"),
+        ("2026-01-01 02:00", "2026-01-01 07:35", "5m"),
+        ("2026-01-01 02:03", "2026-01-01 07:00", "raw"),
+        ("2026-01-01 02:00", "2026-01-01 06:59:59.999999", "raw"),
+    ],
+)
+def test_ends_inside_the_buckets_of_a_tier_are_not_answered_by_it(filled: Any, start: str, end: str, tier: str) -> None:
+    rows = ask(filled, start=start, end=end)
+    assert tiers(rows) == {tier}
+    (within,) = filled.connection.execute(f"SELECT count(*) FROM raw.metric_points WHERE time >= '{start}' AND time < '{end}'").fetchone()
+    assert sum(row["count"] for row in rows) == within
+
+
 def test_a_metric_that_nobody_knows_has_no_rows(filled: Any) -> None:
     query = "SELECT count(*) FROM series_window('''; DROP TABLE raw.logs', TIMESTAMP '2026-01-01', TIMESTAMP '2026-01-02')"
     assert filled.connection.execute(query).fetchone() == (0,)

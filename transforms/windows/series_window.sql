@@ -1,17 +1,23 @@
 -- Windows of samples from the coarsest tier that answers within a stated error.
 
--- Tiers by preference: rollups if their sketches are exact enough and the step is a multiple of their buckets; then the
--- finest that is left.
-CREATE OR REPLACE TEMP MACRO tiers_for(step, max_error) AS
+-- Whether buckets of so many microseconds can be put together to every step of [starts, ends), with no other samples.
+CREATE OR REPLACE TEMP MACRO buckets_fit(starts, ends, step, bucket_us) AS
+epoch_us(step) % bucket_us = 0
+AND epoch_us(starts::TIMESTAMP) % bucket_us = 0
+AND epoch_us(ends::TIMESTAMP) % bucket_us = 0;
+
+-- Tiers by preference: rollups if their sketches are exact enough and their buckets fit; then the finest that is left.
+CREATE OR REPLACE TEMP MACRO tiers_for(starts, ends, step, max_error) AS
 CASE
-    WHEN max_error >= 0.02 AND epoch_us(step) % 3600000000 = 0 THEN ['1h', '5m', 'raw']
-    WHEN max_error >= 0.02 AND epoch_us(step) % 300000000 = 0 THEN ['5m', 'raw', '1h']
+    WHEN max_error >= 0.02 AND buckets_fit(starts, ends, step, 3600000000) THEN ['1h', '5m', 'raw']
+    WHEN max_error >= 0.02 AND buckets_fit(starts, ends, step, 300000000) THEN ['5m', 'raw', '1h']
     ELSE ['raw', '5m', '1h']
 END;
 
 -- series_window('cpu_usage', TIMESTAMP '2026-11-01', TIMESTAMP '2026-11-08', step := INTERVAL 1 DAY): for every series
 -- of a metric and every step of [starts, ends) count, sum, mean, extremes, increase (counters) and percentiles (all
--- others). `tier` says what was read: a day of which the wanted tier is gone is answered by the finest that is left.
+-- others). `tier` says what was read: a day of which the wanted tier is gone is answered by the finest that is left,
+-- whose buckets count where they start.
 CREATE OR REPLACE TEMP MACRO series_window(
     metric, starts, ends, step := INTERVAL 1 HOUR, max_error := 0.02
 ) AS TABLE
@@ -31,7 +37,7 @@ CREATE OR REPLACE TEMP MACRO series_window(
     days AS (
         SELECT
             day,
-            min_by(tier, list_position(tiers_for(step, max_error), tier)) AS tier
+            min_by(tier, list_position(tiers_for(starts, ends, step, max_error), tier)) AS tier
         FROM held
         GROUP BY day
     ),

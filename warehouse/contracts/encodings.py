@@ -1,10 +1,9 @@
 """The dense forms in which settled files hold rows, as far as readers must know them: physical columns, and how values come out of them.
 
-How rows are brought into these forms is `warehouse.tiers.encoding`."""
+How rows are brought into these forms is `warehouse.tiers.encoding`; the form of logs is in `log_columns`."""
 
 from __future__ import annotations
 
-from warehouse.contracts import log_columns
 from warehouse.contracts.model import Column, Encoding
 
 SHIFT = 1.5 * 2.0**52
@@ -47,5 +46,3 @@ SPANS = Encoding(
         ("duration_ns", f"coalesce(duration_ns, (duration_shifted - {_SHIFTED})::BIGINT)"),
     ),
 )
-
-LOGS = Encoding(log_columns.COLUMNS, tuple(log_columns.DECODED.items()))

@@ -7,11 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from warehouse.contracts.model import Column
+from warehouse.contracts.encodings import SHIFT
+from warehouse.contracts.model import Column, Encoding
 
 TEXTS, INTS, HEXES, UUIDS, TIMES = 8, 16, 3, 2, 3
-SPREAD = 6_755_399_441_055_744
-"""1.5 * 2^52: a whole number below 2^51 added to it is the low bits of the DOUBLE."""
 FORMS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%d/%b/%Y:%H:%M:%S", "%H:%M:%S")
 """Forms of times in lines, in the order of their flags; decimals come after."""
 TEMPLATE = "body_template"
@@ -28,7 +27,7 @@ def int_column(number: int) -> str:
 
 
 def spread_column(number: int) -> str:
-    """Numbers of `int_column` with SPREAD added, as DOUBLE: its bytes can be split into streams (DuckDB reads no integers written so)."""
+    """Numbers of `int_column` with SHIFT added, as DOUBLE."""
     return f"body_spread_{number}"
 
 
@@ -101,7 +100,7 @@ def _time_arguments(number: int) -> dict[tuple[str, int], str]:
 def _arguments() -> Mapping[tuple[str, int], str]:
     """SQL of every argument by its kind and number, in the order of `format`'s arguments."""
     found = {("text", n): f"coalesce({text_column(n)}, '')" for n in range(1, TEXTS + 1)}
-    found |= {("int", n): f"coalesce({int_column(n)}, ({spread_column(n)} - {SPREAD})::BIGINT, 0)" for n in range(1, INTS + 1)}
+    found |= {("int", n): f"coalesce({int_column(n)}, ({spread_column(n)} - {SHIFT:.0f})::BIGINT, 0)" for n in range(1, INTS + 1)}
     found |= {("hex", n): f"coalesce({hex_column(n)}, 0)" for n in range(1, HEXES + 1)}
     for n in range(1, UUIDS + 1):
         found[("uuid", n)] = f"coalesce({uuid_column(n)}::VARCHAR, '')"
@@ -129,3 +128,5 @@ DECODED: Mapping[str, str] = MappingProxyType(
     }
 )
 """Column of raw.logs -> its value, as an SQL expression over the physical columns."""
+
+LOGS = Encoding(COLUMNS, tuple(DECODED.items()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warehouse.contracts import encodings
+from warehouse.contracts import encodings, log_columns
 from warehouse.contracts.focus import ENUMERATIONS, FOCUS_COLUMNS, ISO_4217
 from warehouse.contracts.model import Column, Contract, Expectation, RowRule
 
@@ -293,7 +293,7 @@ LOGS = Contract(
     grain=("source", "log_id"),
     time_column="time",
     sort_key=("service", "time", "log_id"),
-    encoding=encodings.LOGS,
+    encoding=log_columns.LOGS,
     collapse=False,
     row_rules=(
         in_slice(),

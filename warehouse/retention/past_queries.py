@@ -31,9 +31,9 @@ class Window:
     last: date = date.max
 
     def moved(self, by: timedelta) -> Window:
-        """The same days so much later; ends that are not set stay so."""
-        first = self.first if self.first == date.min else self.first + by
-        return Window(self.table, first, self.last if self.last == date.max else self.last + by)
+        """The same days so much later; ends that are not set stay so, none leaves the calendar."""
+        first = self.first if self.first == date.min else _later(self.first, by)
+        return Window(self.table, first, self.last if self.last == date.max else _later(self.last, by))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,10 @@ def past_queries(lake: Lake, today: date) -> PastQueries:
         for text, ran, times, tables, last in rows[:MOST_QUERIES]
     ]
     return PastQueries(tuple(q for q in read if q.windows), sum(r[2] for r in rows[MOST_QUERIES:]))
+
+
+def _later(day: date, by: timedelta) -> date:
+    return date.fromordinal(min(max(day.toordinal() + by.days, date.min.toordinal()), date.max.toordinal()))
 
 
 def windows_of(text: str, ran: datetime, tables: Sequence[str] = ()) -> tuple[Window, ...]:

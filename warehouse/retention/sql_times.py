@@ -15,8 +15,15 @@ MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 
 
 def instant(node: exp.Expr, ran: datetime) -> datetime | None:
-    """The time (a date: its midnight) that an expression without columns means. ran: when the query started, naive UTC."""
-    node = node.unnest()
+    """The time (a date: its midnight) that an expression without columns means; None, too, for one outside Python's calendar and for an
+    interval of several parts. ran: when the query started, naive UTC."""
+    try:
+        return _instant(node.unnest(), ran)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _instant(node: exp.Expr, ran: datetime) -> datetime | None:
     if isinstance(node, exp.CurrentDate):
         return _midnight(ran)
     if isinstance(node, exp.CurrentTimestamp):

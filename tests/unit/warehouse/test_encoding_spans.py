@@ -1,4 +1,4 @@
-"""Dense spans: ids of any shape, times and durations at their edges, and attributes come back as they were, through the lake's own view."""
+"""Dense spans: ids of any shape, times and durations at their edges, and attributes come back as they were by the query of the view."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from warehouse.lake.lake import Lake
 from warehouse.retention.impact import impacts, rollups_of
 from warehouse.retention.past_queries import PastQuery, Window, past_queries, windows_of
 from warehouse.retention.policy import Action, Decision
+from warehouse.retention.worth import Uses, worths
 
 RAN = datetime(2026, 5, 20, 13, 30)
 TODAY = date(2026, 6, 1)
@@ -42,6 +43,9 @@ def days(text: str) -> list[tuple[str, str | None, str | None]]:
         ("NOT day = '2026-05-01'", None, None),
         ("day = (SELECT max(day) FROM core.incidents)", None, None),
         ("observed_time_unix_nano > 7", None, None),
+        ("day >= '2026-05-01' AND time >= now() - INTERVAL '1 day 2 hours'", "2026-05-01", None),
+        ("day >= '2026-05-01' AND time >= now() - INTERVAL 3000 YEAR", "2026-05-01", None),
+        ("day >= '2026-05-01' AND day >= current_date - 900000", "2026-05-01", None),
         ("day >= '2026-05-01' AND day >= strptime('1.6.2026', '%d.%m.%Y')", "2026-05-01", None),
     ],
 )
@@ -107,6 +111,24 @@ def test_days_are_compared_by_their_age_when_the_query_ran() -> None:
     found = impacts(leaves, [query(READS_10), query("SELECT 1 FROM raw.logs WHERE day >= current_date - 9")], TODAY)
     assert [(i.query, i.verdict, i.first) for i in found] == [(READS_10, "fails", AGE_10)]
     assert impacts([decision("raw.logs", AGE_10, "keep")], [query(READS_10)], TODAY) == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "hit"),
+    [
+        ("time < '9999-12-31'", [AGE_10]),
+        ("day <= '9999-12-30'", [AGE_10]),
+        ("day >= '9999-12-30'", []),
+        ("day >= '0001-01-02'", [AGE_10]),
+        ("day <= '0001-01-02'", []),
+    ],
+)
+def test_ends_near_those_of_the_calendar_stop_no_plan(condition: str, hit: list[date]) -> None:
+    ran = [query(f"SELECT 1 FROM raw.logs WHERE {condition}", ran=day) for day in (DAY, TODAY + timedelta(days=10))]
+    leaves = [decision("raw.logs", AGE_10, "drop")]
+    assert [i.first for i in impacts(leaves, ran, TODAY)] == hit
+    (worth,) = worths(leaves, Uses(ran), TODAY)
+    assert ("queried" in worth.why) == bool(hit)
 
 
 def test_a_rollup_that_stays_makes_it_a_loss_of_resolution() -> None:

@@ -15,16 +15,22 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from warehouse.contracts.encodings import SHIFT
 from warehouse.contracts.log_columns import (
     ARGUMENT_NUMBERS,
     HEXES,
     INTS,
-    SPREAD,
+    TEMPLATE,
     TEXTS,
     TIMES,
     UUIDS,
+    hex32_column,
+    hex_column,
     int_column,
     spread_column,
+    text_column,
+    time_column,
+    uuid_column,
 )
 from warehouse.tiers.encoding.dense_files import smallest
 from warehouse.tiers.encoding.log_ids import uuid_array
@@ -240,19 +246,17 @@ def finished(typed: Typed, *, quick: bool = False) -> dict[str, pa.Array]:
     """The columns as Arrow arrays of all lines, by physical name; NULL where a line does not use one.
 
     quick: numbers as they are, without trying which form of them is smaller."""
-    from warehouse.contracts import log_columns as names
-
     name_of = {
-        "text": names.text_column,
-        "int": names.int_column,
-        "hex": names.hex_column,
-        "uuid": names.uuid_column,
-        "hex32": names.hex32_column,
-        "time": names.time_column,
+        "text": text_column,
+        "int": int_column,
+        "hex": hex_column,
+        "uuid": uuid_column,
+        "hex32": hex32_column,
+        "time": time_column,
     }
     count = len(typed.template)
     pool = pl.concat([t.alias("text") for t in typed.texts]).to_arrow() if typed.texts else pa.array([], pa.large_string())
-    result = {names.TEMPLATE: pa.array(list(typed.templates), pa.string()).take(pa.array(typed.template, mask=typed.template < 0))}
+    result = {TEMPLATE: pa.array(list(typed.templates), pa.string()).take(pa.array(typed.template, mask=typed.template < 0))}
     for kind, number in sorted(typed.columns):
         values, absent = np.zeros(count, np.int64), np.ones(count, np.bool_)
         for lines, numbers in typed.columns[kind, number]:
@@ -269,7 +273,7 @@ def _numbers(number: int, values: Ints, absent: Flags) -> dict[str, pa.Array]:
     plain = pa.array(values, mask=absent)
     if values.max(initial=0) >= 2**51:
         return {int_column(number): plain}
-    spread = pa.array(values.astype(np.float64) + SPREAD, mask=absent)
+    spread = pa.array(values.astype(np.float64) + SHIFT, mask=absent)
     return {spread_column(number): spread} if smallest(plain, spread) else {int_column(number): plain}
 
 
