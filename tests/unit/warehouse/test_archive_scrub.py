@@ -18,8 +18,10 @@ from warehouse.archive.scrubbing import scrub
 from warehouse.archive.sealing import seal
 from warehouse.errors import ArchiveError
 from warehouse.lake.lake import Lake
+from warehouse.lake.partitions import SomeRows
 from warehouse.lake.removal import erase
 from warehouse.lake.rewriting import rewrite
+from warehouse.lake.state import append_states
 
 TABLE = "raw.metric_points"
 DAYS = [date(2026, 3, n) for n in (1, 2, 3)]
@@ -135,6 +137,29 @@ def test_a_bundle_that_is_older_than_the_day_does_not_heal_it(landed: Lake) -> N
     for file in live_files(landed, [TABLE], [DAYS[0]]):
         flip(Path(landed.catalog.data_path) / file.path)
     assert not any(f.healed for f in scrub(landed).findings)
+
+
+def test_what_stayed_of_a_day_is_not_replaced_by_the_as_many_rows_that_were_archived(lake: Lake) -> None:
+    lake.land(points_unit("b1", [(n, at(f"{DAYS[0]} 10:0{n}"), n / 7) for n in range(6)]))
+    seal(lake, TABLE, DAYS[0], some=SomeRows("series_id < 3", (), 3))
+    rewrite(lake, TABLE, DAYS[:1])
+    lake.connection.execute("DELETE FROM store.raw_metric_points WHERE series_id < 3")
+    state = lake.states(TABLE)[DAYS[0]]
+    append_states(
+        lake.connection, lake.memory.next_sequence(), TABLE, {DAYS[0]: (state.version, "dropped", 3, state.inputs, "plan p")}, None
+    )
+    before = stored(lake)
+    record_new(lake)
+    path = Path(lake.catalog.data_path) / live_files(lake, [TABLE], [DAYS[0]])[0].path
+    content = path.read_bytes()
+    flip(path)
+    (finding,) = scrub(lake).findings
+    assert not finding.healed
+    assert "hold those and not the ones that stayed" in finding.outcome
+    assert "blocked" not in finding.outcome
+    assert lake.states(TABLE)[DAYS[0]].state == "dropped"
+    path.write_bytes(content)
+    assert stored(lake) == before
 
 
 def test_a_restored_day_is_healed_again(landed: Lake) -> None:
