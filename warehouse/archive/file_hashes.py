@@ -120,7 +120,7 @@ def refuse_damaged(lake: Lake, table: str, day: date) -> None:
     if found:
         first = found[0]
         raise ArchiveError(
-            f"{table} {day}: {first.kind} {first.file.path} ({first.file.rows} rows): {first.detail}; nothing was sealed. "
+            f"{table} {day}: {first.kind} {first.file.path} ({first.file.rows} rows): {first.detail}; nothing was made of it. "
             "`lakebed archive scrub` mends it from the archive where it can"
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.deriving import derive
-from tests.lakes import at, points_unit, stored
+from tests.lakes import at, change_unread_byte, points_unit, stored
 from transforms.model import load_models, macros
 from warehouse.archive.file_hashes import damages, live_files, record_new
 from warehouse.archive.records import recorded_bundles
@@ -71,6 +71,13 @@ def test_damage_is_not_sealed(landed: Lake) -> None:
     with pytest.raises(ArchiveError, match=r"raw\.metric_points 2026-03-02: changed file .* \(5 rows\)"):
         seal(landed, TABLE, DAYS[1])
     assert recorded_bundles(landed) == []
+
+
+def test_damage_is_not_taken_for_what_was_sealed_before(landed: Lake) -> None:
+    seal(landed, TABLE, DAYS[1])
+    change_unread_byte(landed, TABLE, DAYS[1])
+    with pytest.raises(ArchiveError, match=r"raw\.metric_points 2026-03-02: changed file"):
+        seal(landed, TABLE, DAYS[1])
 
 
 def test_damage_without_a_bundle_blocks_its_day_and_says_so(landed: Lake) -> None:
