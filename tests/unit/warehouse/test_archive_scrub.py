@@ -136,6 +136,25 @@ def test_a_heal_that_dies_half_way_is_found_again(landed: Lake) -> None:
     assert stored(landed) == before
 
 
+def test_a_stand_in_of_a_file_without_a_hash_is_never_taken_for_sound(lake: Lake) -> None:
+    lake.land(points_unit("b1", [(n, at(f"{DAYS[0]} 10:0{n}"), n / 7) for n in range(5)]))
+    before = stored(lake)
+    seal(lake, TABLE, DAYS[0])
+    path_of(lake, DAYS[0]).write_bytes(b"PAR1 and nothing else PAR1")
+
+    def die(name: str) -> None:
+        if name == "replacing":
+            raise KeyboardInterrupt
+
+    lake.step = die
+    with pytest.raises(KeyboardInterrupt):
+        scrub(lake)
+    lake.step = lambda _name: None
+    record_new(lake)
+    assert [(f.kind, f.healed) for f in scrub(lake).findings] == [("changed file", True)]
+    assert stored(lake) == before
+
+
 def test_a_bundle_that_is_older_than_the_day_does_not_heal_it(landed: Lake) -> None:
     seal(landed, TABLE, DAYS[0])
     landed.land(points_unit("late", [(9, at("2026-03-01 11:00"), 9.0)]))
