@@ -94,7 +94,8 @@ def load_day(
 ) -> None:
     """Read a day's bundles into a temporary table of a scratch connection, each proved by sha256, page checksums and digest.
 
-    Of rows with one key in several bundles the one sealed last counts. Raises ArchiveError that names the rows in doubt."""
+    bundles: as `active_bundles` orders them; of rows with one key in several of them the one of the last counts.
+    Raises ArchiveError that names the rows in doubt."""
     columns = ", ".join(identifier(n) for n in definition.column_names)
     connection.execute(create_table("restoring", definition.columns).replace("CREATE TABLE", "CREATE OR REPLACE TEMP TABLE"))
     connection.execute("ALTER TABLE restoring ADD COLUMN place INTEGER")
