@@ -82,6 +82,19 @@ def test_erased_rows_are_gone_and_the_view_still_answers(sealed: Lake) -> None:
     assert len(archived(sealed)) == 12
 
 
+def test_the_view_answers_after_an_erasure_that_died_was_finished(sealed: Lake) -> None:
+    def die(name: str) -> None:
+        if name == "recorded":
+            raise KeyboardInterrupt
+
+    sealed.step = die
+    with pytest.raises(KeyboardInterrupt):
+        erase_subject(sealed, TABLE, "series_id", "3", reason="request")
+    sealed.step = lambda _name: None
+    erase_subject(sealed, TABLE, "series_id", "77", reason="request")
+    assert len(archived(sealed)) == 14
+
+
 def test_an_erasure_does_not_bring_old_values_back(sealed: Lake, tmp_path: Path) -> None:
     drop(sealed, DAYS[0])
     sealed.land(points_unit("later", [(4, at("2026-03-01 10:04"), 99.0)]))
