@@ -15,6 +15,7 @@ from warehouse.archive.parquet import open_rows, read_back, write_rows
 from warehouse.archive.records import Bundle, active_bundles, finish_interrupted, read_manifest, recorded_bundles
 from warehouse.archive.sealing import seal
 from warehouse.archive.storage import Folder, Storage, storage_of
+from warehouse.archive.views import refresh_views
 from warehouse.contracts import Contract, contract
 from warehouse.contracts.ddl import create_table
 from warehouse.errors import ArchiveError
@@ -214,6 +215,7 @@ def restore_into_lake(
         result.days.append(day)
         result.bundles += len(bundles)
         result.bytes += sum(b.bytes for b in bundles)
+    refresh_views(lake)
     result.seconds = time.monotonic() - started
     return result
 

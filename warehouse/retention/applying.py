@@ -67,8 +67,7 @@ def apply_plan(
             for log in GROWING_LOGS:
                 merge_files(lake, log)
         _carry_out(lake, plan_id, decisions, result, run_id)
-    if result.archived:
-        refresh_views(lake)
+    refresh_views(lake)  # also when a run that died has archived everything: nothing is changed when they are as they should be
     result.seconds = time.monotonic() - started
     return result
 
