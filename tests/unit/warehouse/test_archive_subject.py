@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from lakebed.cli import doctor
 from tests.lakes import at, points_unit
 from warehouse.archive.backup import backup_catalog, list_backups
 from warehouse.archive.erasing import _remains, erase_everywhere
@@ -88,6 +90,20 @@ def test_every_place_is_cleared(spread: Lake) -> None:
     tables = ("raw.metric_points", "archive.metric_points", "meta.query_log")
     assert [spread.connection.execute(f"SELECT count(*) FROM {t}").fetchone() for t in tables] == [(8,), (8,), (1,)]
     publish(spread)
+
+
+def test_what_a_dying_erasure_leaves_beside_the_published_file_is_swept(spread: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(building: Path, target: Path) -> None:
+        building.with_name(building.name.replace(str(os.getpid()), "999999999")).write_bytes(building.read_bytes())
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Path, "replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            places(spread, do=True)
+    (left,) = doctor.stale_buildings(spread.settings)
+    places(spread, do=True)
+    assert not left.exists()
 
 
 def test_backups_that_hold_the_value_give_way_to_one_of_now(spread: Lake) -> None:
