@@ -115,8 +115,7 @@ def _erase(
             result.places.append(Place(f"lake {table}" + (f" {day}" if day != NO_DAY else ""), count))
             if do:
                 erase(lake, table, day, match.condition, match.values, reason="erasure", run_id=run_id)
-    if logs:
-        _erase_backups(lake, storage, value, result, do)
+    _erase_backups(lake, storage, value, result, do)
     _erase_records(lake, {quarantine_name(m.definition): "record" for m in matches} | dict(logs), value, result, do)
     return result
 

@@ -12,7 +12,7 @@ import pytest
 from lakebed.cli import doctor
 from tests.lakes import at, points_unit
 from warehouse.archive.backup import backup_catalog, list_backups
-from warehouse.archive.erasing import _remains, erase_everywhere
+from warehouse.archive.erasing import _remains, erase_everywhere, erase_subject
 from warehouse.archive.sealing import seal
 from warehouse.archive.storage import storage_of
 from warehouse.archive.verifying import verify
@@ -114,6 +114,13 @@ def test_backups_that_hold_the_value_give_way_to_one_of_now(spread: Lake) -> Non
     erase_everywhere(spread, SUBJECT, reason="request")
     (new,) = list_backups(storage_of(spread))
     assert new.snapshot > old.snapshot
+
+
+def test_backups_give_way_when_rows_of_one_table_are_erased_too(spread: Lake) -> None:
+    (old,) = list_backups(storage_of(spread))
+    found = erase_subject(spread, "raw.metric_series", "labels.user", SUBJECT, reason="request")
+    assert [p.rows > 0 for p in found.places if p.name == f"archive {old.path}"] == [True]
+    assert old not in list_backups(storage_of(spread))
 
 
 def test_a_legal_hold_on_any_place_refuses_before_anything_is_done(spread: Lake) -> None:
