@@ -110,8 +110,21 @@ def _sweep(storage: Storage) -> None:
 
 def list_backups(storage: Storage) -> list[Backup]:
     """The backups that have a manifest, oldest first. Raises ArchiveError for a manifest that is none."""
-    paths = [p for p in storage.listing(CATALOG) if p.endswith(f"/{MANIFEST}")]
-    return [_decoded(storage.read(path), path) for path in sorted(paths)]
+    backups, unreadable = readable_backups(storage)
+    if unreadable:
+        raise unreadable[0]
+    return backups
+
+
+def readable_backups(storage: Storage) -> tuple[list[Backup], list[ArchiveError]]:
+    """The backups whose manifests can be read, oldest first, and what is wrong with the other manifests."""
+    backups, unreadable = [], []
+    for path in sorted(p for p in storage.listing(CATALOG) if p.endswith(f"/{MANIFEST}")):
+        try:
+            backups.append(_decoded(storage.read(path), path))
+        except ArchiveError as error:
+            unreadable.append(error)
+    return backups, unreadable
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
 from warehouse.archive.backup import backup_catalog, list_backups, occurrences, opened, remove_backup
+from warehouse.archive.file_hashes import refuse_damaged
 from warehouse.archive.published import erase_published
 from warehouse.archive.records import finish_interrupted
 from warehouse.archive.resealing import Family, bury, families, finish_erasures, reseal
@@ -60,8 +61,8 @@ def erase_subject(
     """Erase the rows of `table` whose `column` (or key of a map column, `labels.user`) is exactly `value`; with do=False only count them.
 
     Interrupted erasures are completed by running them again.
-    Raises RetentionError when a legal hold covers any of the rows (before anything is done), ArchiveError for a damaged bundle or a column
-    that the table does not have."""
+    Raises RetentionError when a legal hold covers any of the rows (before anything is done), ArchiveError for a damaged bundle, a file of
+    the lake that is not what was written (the rows that stay are not written anew from it), or a column that the table does not have."""
     match = column_match(table, column, value)
     return _erase(lake, [match], value, {}, reason=reason, do=do, run_id=run_id, progress=progress)
 
@@ -100,6 +101,10 @@ def _erase(
     days = {match.definition.full_name: _count_lake(lake, match) for match in matches}
     sealed = [family for match in matches for family in families(lake, storage, match)]
     _refuse_legal_holds(lake, days, sealed)
+    if do:
+        for table, counts in days.items():
+            for day in counts:
+                refuse_damaged(lake, table, day)
     result.notes = (*_remains(utc_now(lake.connection)), NOT_SEARCHED)
     result.places += erase_published(lake.settings, matches, Place, do=do)
     _erase_bundles(lake, storage, sealed, result, reason, do, run_id, progress)
@@ -110,8 +115,7 @@ def _erase(
             result.places.append(Place(f"lake {table}" + (f" {day}" if day != NO_DAY else ""), count))
             if do:
                 erase(lake, table, day, match.condition, match.values, reason="erasure", run_id=run_id)
-    if logs:
-        _erase_backups(lake, storage, value, result, do)
+    _erase_backups(lake, storage, value, result, do)
     _erase_records(lake, {quarantine_name(m.definition): "record" for m in matches} | dict(logs), value, result, do)
     return result
 

@@ -20,6 +20,8 @@ from warehouse.lake.lake import Lake
 from warehouse.lake.state import NO_DAY, utc_now
 
 TRUSTED_S = 3600.0
+LOST = "0" * 64
+"""The hash recorded of a file that was damaged before it had one: no content has it, so nothing in its place is ever taken for sound."""
 TABLES = tuple(c.storage_name for c in CONTRACTS.values() if c.schema != "meta")
 _FILES = """
 WITH parts AS (
@@ -88,6 +90,12 @@ def record_new(lake: Lake, files: Sequence[LakeFile] | None = None) -> int:
     return len(hashed)
 
 
+def record_lost(lake: Lake, file: LakeFile) -> None:
+    """Record that whatever is in the place of a file is not what it was. To be called before anything is put there."""
+    if file.path not in _recorded(lake):
+        lake.append_log("meta.file_hashes", [(file.path, file.storage_name, file.day, LOST, utc_now(lake.connection))])
+
+
 def damages(lake: Lake, files: Sequence[LakeFile]) -> list[Damage]:
     """Those of the files that have a hash and are not what it says. Files without one are not judged."""
     known = _recorded(lake)
@@ -120,7 +128,7 @@ def refuse_damaged(lake: Lake, table: str, day: date) -> None:
     if found:
         first = found[0]
         raise ArchiveError(
-            f"{table} {day}: {first.kind} {first.file.path} ({first.file.rows} rows): {first.detail}; nothing was sealed. "
+            f"{table} {day}: {first.kind} {first.file.path} ({first.file.rows} rows): {first.detail}; nothing was made of it. "
             "`lakebed archive scrub` mends it from the archive where it can"
         )
 

@@ -47,7 +47,9 @@ def _counts(connection: duckdb.DuckDBPyConnection, matches: Sequence[Match]) -> 
 
 def _write_without(connection: duckdb.DuckDBPyConnection, target: Path, matches: Sequence[Match]) -> None:
     """A new file with every table but the rows of the matches, swapped in. Deleting from a copy would leave the rows in its free pages."""
-    building = target.with_name(f".{target.name}.erasing.{os.getpid()}")
+    building = target.with_name(f".{target.name}.building.{os.getpid()}")  # the name by which leftovers of dead processes are swept
+    for left in target.parent.glob(f".{target.name}.building.*"):  # the lock says that no other builds now
+        left.unlink(missing_ok=True)
     try:
         connection.execute(f"ATTACH {literal(str(building))} AS fresh")
         connection.execute("COPY FROM DATABASE hot TO fresh (SCHEMA)")

@@ -80,13 +80,19 @@ def recorded_bundles(lake: Lake) -> list[Bundle]:
 
 
 def active_bundles(bundles: Sequence[Bundle], *, table: str | None = None, days: tuple[date, date] | None = None) -> list[Bundle]:
-    """Bundles that no other one supersedes, in the order of the chain; of a table and of days (both ends included), when given."""
+    """Bundles of the chain that no other one supersedes, of a table and of days (both ends included), when given.
+
+    Each has the place of the oldest bundle that it stands for: what an erasure seals again is no newer than what was sealed in between."""
+    places: dict[str, int] = {}
+    for place, bundle in enumerate(bundles):
+        places[bundle.bundle_id] = min((places[old] for old in bundle.supersedes if old in places), default=place)
     gone = {old for b in bundles for old in b.supersedes}
-    return [
+    found = [
         b
         for b in bundles
         if b.bundle_id not in gone and (table is None or b.table == table) and (days is None or days[0] <= b.day <= days[1])
     ]
+    return sorted(found, key=lambda b: places[b.bundle_id])
 
 
 def read_manifest(storage: Storage, bundle: Bundle) -> Manifest:

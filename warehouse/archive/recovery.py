@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from warehouse.archive.backup import Backup, check_copy, list_backups, opened
+from warehouse.archive.backup import Backup, check_copy, opened, readable_backups
 from warehouse.archive.file_hashes import Damage, lake_storage, live_files
 from warehouse.archive.head import write_head
 from warehouse.archive.manifest import Manifest, sha256_of
@@ -25,8 +25,16 @@ from warehouse.settings import Settings
 
 
 def catalog_problem(settings: Settings) -> str | None:
-    """Why the SQLite catalog cannot be used although the lake has files; None when it can, or there is nothing to bring back."""
+    """Why the SQLite catalog cannot be used although the lake has files, or that bringing it back was not finished; None when it can, or
+    there is nothing to bring back."""
     catalog = Catalog.of(settings)
+    problem = _damage(catalog)
+    if problem is None and catalog.recovering is not None and catalog.recovering.exists():
+        return f"bringing back the catalog {catalog.address} was not finished"
+    return problem
+
+
+def _damage(catalog: Catalog) -> str | None:
     if catalog.kind != "sqlite" or not catalog.has_files():
         return None
     file = Path(catalog.address)
@@ -42,34 +50,42 @@ def catalog_problem(settings: Settings) -> str | None:
 def recover_catalog(settings: Settings) -> Iterator[str]:
     """Put the newest sound backup in the place of a catalog that is lost or damaged; says each thing that was done or is not proved.
 
+    A recovery that died is gone on with: its marker, which holds its time, stays until the last step is done.
     Does nothing when the catalog is sound. Raises ArchiveError when no backup is; the damaged catalog then stays as it is."""
-    problem = catalog_problem(settings)
-    if problem is None:
+    catalog, problem = Catalog.of(settings), catalog_problem(settings)
+    marker = catalog.recovering
+    if problem is None or marker is None:
         return
     yield problem
-    storage, catalog = open_storage(settings), Catalog.of(settings)
-    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    storage = open_storage(settings)
+    stamp = (marker.read_text() if marker.exists() else "") or f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
     with catalog.lock(("catalog",)):
-        backup = yield from _put_back(storage, Path(catalog.address), stamp)
-    yield f"the catalog is that of {backup.taken_at} UTC, snapshot {backup.snapshot}, from {backup.path}"
+        if _damage(catalog) is not None:
+            backup = yield from _put_back(storage, Path(catalog.address), marker, stamp)
+            yield f"the catalog is that of {backup.taken_at} UTC, snapshot {backup.snapshot}, from {backup.path}"
     with Lake.open(settings) as lake:
         yield from _set_orphans_aside(lake, stamp)
         yield from _adopt_bundles(lake, storage)
         yield from _missing_files(lake)
+    marker.unlink()
     yield "contents of the files were not compared: `lakebed archive scrub` does it; then `lakebed run` reads what the sources still have"
 
 
-def _put_back(storage: Storage, catalog: Path, stamp: str) -> Generator[str, None, Backup]:
-    for backup in reversed(list_backups(storage)):
+def _put_back(storage: Storage, catalog: Path, marker: Path, stamp: str) -> Generator[str, None, Backup]:
+    backups, unreadable = readable_backups(storage)
+    for error in unreadable:
+        yield f"not proved: a backup is of no use: {error}"
+    for backup in reversed(backups):
         try:
             with opened(storage, backup) as copy:
                 check_copy("sqlite", copy)
                 catalog.parent.mkdir(parents=True, exist_ok=True)
-                fresh = catalog.with_name(f"{catalog.name}.recovering")
+                fresh = catalog.with_name(f"{catalog.name}.fresh")
                 shutil.copyfile(copy, fresh)
         except ArchiveError as error:
             yield f"backup {backup.backup_id} is of no use: {error}"
             continue
+        marker.write_text(stamp)
         for file in (catalog, *(catalog.with_name(f"{catalog.name}{end}") for end in ("-wal", "-shm"))):
             if file.exists():
                 file.rename(file.with_name(f"{file.name}.damaged-{stamp}"))
@@ -83,21 +99,23 @@ def _set_orphans_aside(lake: Lake, stamp: str) -> Iterator[str]:
     """Files that the old catalog does not know were written after the backup: clean-up would delete them. The files of the ingest log
     among them tell which batches they are of."""
     orphans = _orphans(lake)
-    batches = _batches_of(lake, [p for p in orphans if "/meta_ingest_log/" in f"/{p}"])
+    target = lake.data_folder.with_name(f"{lake.data_folder.name}.set-aside-{stamp}") if lake.data_folder is not None else None
+    before = sorted(target.rglob("*.parquet")) if target is not None else []  # by a recovery that died, which may not have said so
+    files = [str(p) for p in before] + [lake.catalog.data_path + p for p in orphans]
+    batches = _batches_of(lake, [p for p in files if "/meta_ingest_log/" in p])
     for source, origin, table, rows, committed in batches:
         when = f"committed {committed:%Y-%m-%d %H:%M:%S}"
         yield f"not proved: {rows} rows of {table} from {source} ({origin}), {when}; deliver or read it again"
-    if not orphans:
+    if not files:
         yield "no file was written since the backup"
         return
-    if lake.data_folder is None:
+    if lake.data_folder is None or target is None:
         yield f"{len(orphans)} file(s) written since lie under {lake.catalog.data_path}; copy them before the clean-up removes them in 24 h"
         return
-    target = lake.data_folder.with_name(f"{lake.data_folder.name}.set-aside-{stamp}")
     for path in orphans:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         (lake.data_folder / path).rename(target / path)
-    yield f"moved {len(orphans)} file(s) that were written since the backup to {target}; remove them once their rows are in the lake again"
+    yield f"moved {len(files)} file(s) that were written since the backup to {target}; remove them once their rows are in the lake again"
 
 
 def _orphans(lake: Lake) -> list[str]:
@@ -111,10 +129,9 @@ def _orphans(lake: Lake) -> list[str]:
     return [p for p in lake_storage(lake).listing() if p.endswith(".parquet") and p.rpartition("/")[2] not in known]
 
 
-def _batches_of(lake: Lake, paths: list[str]) -> list[tuple[str, str, str, int, datetime]]:
-    if not paths:
+def _batches_of(lake: Lake, files: list[str]) -> list[tuple[str, str, str, int, datetime]]:
+    if not files:
         return []
-    files = [lake.catalog.data_path + p for p in paths]
     return lake.connection.execute(
         """SELECT DISTINCT source, origin, table_name, rows_landed, committed_at FROM read_parquet(?, union_by_name = true)
            WHERE rows_landed > 0 AND batch_id NOT IN (SELECT batch_id FROM meta.ingest_log) ORDER BY committed_at, table_name""",
@@ -131,7 +148,11 @@ def _adopt_bundles(lake: Lake, storage: Storage) -> Iterator[str]:
         found: dict[str | None, Bundle] = {}
         for folder, names in folders.items():
             if MANIFEST in names and folder not in known:
-                bundle = _bundle(storage, folder)
+                try:
+                    bundle = _bundle(storage, folder)
+                except (ArchiveError, ValueError, KeyError, TypeError) as error:
+                    yield f"not proved: the bundle {folder} is not recorded, because its manifest cannot be read: {error}"
+                    continue
                 found[bundle.previous_sha256] = bundle
         added: list[Bundle] = []
         while (end := (added or chain)[-1].manifest_sha256 if added or chain else None) in found:

@@ -16,6 +16,7 @@ from warehouse.archive.restoring import load_day
 from warehouse.archive.sealing import day_order, write_bundle
 from warehouse.archive.storage import TOMBSTONE, Storage
 from warehouse.archive.subjects import Match
+from warehouse.archive.views import refresh_views
 from warehouse.contracts import Contract
 from warehouse.lake.connection import scratch
 from warehouse.lake.digest import BATCH_ROWS
@@ -98,9 +99,13 @@ def bury(lake: Lake, storage: Storage, bundles: Sequence[Bundle], heir: Bundle, 
 
 
 def finish_erasures(lake: Lake, storage: Storage) -> None:
-    """Remove the files of bundles whose rows were sealed again for an erasure that died before it removed them."""
+    """Remove the files of bundles whose rows were sealed again for an erasure that died before it removed them; the views first, so that
+    none names a file that is not there."""
     chain = recorded_bundles(lake)
     by_id = {b.bundle_id: b for b in chain}
-    for heir in chain:
-        if heir.rows_erased is not None:
-            bury(lake, storage, [by_id[o] for o in heir.supersedes if TOMBSTONE not in storage.files(by_id[o].path)], heir, "erasure")
+    heirs = [b for b in chain if b.rows_erased is not None]
+    outstanding = [(h, [by_id[o] for o in h.supersedes if TOMBSTONE not in storage.files(by_id[o].path)]) for h in heirs]
+    if any(old for _, old in outstanding):
+        refresh_views(lake)
+    for heir, old in outstanding:
+        bury(lake, storage, old, heir, "erasure")

@@ -15,6 +15,7 @@ from warehouse.archive.parquet import open_rows, read_back, write_rows
 from warehouse.archive.records import Bundle, active_bundles, finish_interrupted, read_manifest, recorded_bundles
 from warehouse.archive.sealing import seal
 from warehouse.archive.storage import Folder, Storage, storage_of
+from warehouse.archive.views import refresh_views
 from warehouse.contracts import Contract, contract
 from warehouse.contracts.ddl import create_table
 from warehouse.errors import ArchiveError
@@ -94,7 +95,8 @@ def load_day(
 ) -> None:
     """Read a day's bundles into a temporary table of a scratch connection, each proved by sha256, page checksums and digest.
 
-    Of rows with one key in several bundles the one sealed last counts. Raises ArchiveError that names the rows in doubt."""
+    bundles: as `active_bundles` orders them; of rows with one key in several of them the one of the last counts.
+    Raises ArchiveError that names the rows in doubt."""
     columns = ", ".join(identifier(n) for n in definition.column_names)
     connection.execute(create_table("restoring", definition.columns).replace("CREATE TABLE", "CREATE OR REPLACE TEMP TABLE"))
     connection.execute("ALTER TABLE restoring ADD COLUMN place INTEGER")
@@ -213,6 +215,7 @@ def restore_into_lake(
         result.days.append(day)
         result.bundles += len(bundles)
         result.bytes += sum(b.bytes for b in bundles)
+    refresh_views(lake)
     result.seconds = time.monotonic() - started
     return result
 

@@ -113,6 +113,7 @@ def set_aside(lake: Lake, found: Sequence[Damage], run_id: str | None) -> list[F
 def _mend(lake: Lake, definition: Contract, day: date, files: Sequence[LakeFile], run_id: str | None) -> tuple[bool, str]:
     """Put a day back from the archive when a bundle holds what the lake should, else block it: whether it is healed, and how or why not."""
     state = lake.states(definition.full_name, [day]).get(day)
+    dropped = state is not None and state.state == "dropped"
     if state is not None and state.state not in ("blocked", "dropped"):
         lake.set_states(definition.full_name, {day: ("blocked", "damaged: a file is not what was written; see `lakebed archive scrub`")})
     try:
@@ -121,6 +122,8 @@ def _mend(lake: Lake, definition: Contract, day: date, files: Sequence[LakeFile]
             return True, _put_back(lake, definition, day, bundles, files, run_id)
     except (ArchiveError, LakeError, duckdb.Error) as error:
         problem = f"it could not be put back from its bundle: {str(error).splitlines()[0]}"
+    if dropped:
+        return False, f"{problem}; the day stays dropped and is left alone: mend the disk, then put the file back from a copy"
     return False, f"{problem}; the day is blocked: mend the disk, then land or derive it again"
 
 
@@ -129,6 +132,8 @@ def _sound_bundles(lake: Lake, definition: Contract, day: date, state: DayState 
     bundles = active_bundles(recorded_bundles(lake), table=definition.full_name, days=(day, day))
     if not bundles or not definition.has_day:
         return [], "no bundle holds it"
+    if state is not None and state.state == "dropped":  # under the version that was sealed, of what may be as many rows, but others
+        return [], "retention took rows of the day, and its bundles hold those and not the ones that stayed"
     sealed = read_manifest(storage_of(lake), bundles[-1])
     same = state is not None and (state.version == sealed.day_version or _came_from_the_archive(lake, definition, day, state.version))
     if state is None or not same or state.row_count != sum(b.row_count for b in bundles):

@@ -56,10 +56,10 @@ def seal(lake: Lake, table: str, day: date, *, some: SomeRows | None = None, run
     present = partition(lake.connection, definition.storage_name, day)
     if not present.row_count or not definition.has_day:
         raise ArchiveError(f"{table} has no rows on {day} to seal")
+    refuse_damaged(lake, table, day)
     former = active_bundles(recorded_bundles(lake), table=table, days=(day, day))
     if former and reduce(add, (b.digest for b in former)) == _lake_digest(lake, definition, day, some):
         return Sealed(tuple(former), present, already=True)
-    refuse_damaged(lake, table, day)
     state = lake.states(table, [day]).get(day)
     supersedes = () if state is not None and state.state == "dropped" else tuple(b.bundle_id for b in former)
     version = state.version if state else 0

@@ -1,13 +1,14 @@
 """Stand-ins: readable files in the place of damaged ones of the lake, because taking a file out of a table reads it.
 
 A stand-in has as many rows, all NULL, and a footer of the same length, which the catalog knows and DuckLake compares. It is there only
-while its day is blocked, until the rows are put back; the recorded hash tells one that a dying process leaves."""
+while its day is blocked, until the rows are put back. The recorded hash tells one that a dying process leaves: a file without one gets an
+impossible one first."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from warehouse.archive.file_hashes import LakeFile, lake_storage
+from warehouse.archive.file_hashes import LakeFile, lake_storage, record_lost
 from warehouse.contracts import Contract
 from warehouse.errors import ArchiveError
 from warehouse.lake.connection import identifier, literal
@@ -26,6 +27,7 @@ def stand_in(lake: Lake, definition: Contract, file: LakeFile) -> None:
         raise ArchiveError(f"{file.path} is no file of rows")
     column = definition.columns[0]  # a column that a file lacks is NULL, and a dense file's footer is short
     query, padding = f"SELECT CAST(NULL AS {column.type}) AS {identifier(column.name)} FROM range({file.rows})", 0
+    record_lost(lake, file)
     with lake_storage(lake).writing(file.path) as local:
         for _ in range(TRIES):
             metadata = f"KV_METADATA {{stand_in: {literal('.' * padding)}}}"

@@ -55,7 +55,9 @@ def view_name(definition: Contract) -> str:
 
 
 def view_query(storage: Storage, definition: Contract, bundles: Sequence[Bundle]) -> str:
-    """The SELECT of a table's archived rows. Of rows with one key in several bundles of a day the one sealed last counts."""
+    """The SELECT of a table's archived rows. Of rows with one key in several bundles of a day the one of the last counts.
+
+    bundles: as `active_bundles` orders them."""
     days = {day: list(group) for day, group in groupby(sorted(bundles, key=lambda b: b.day), key=lambda b: b.day)}
     alone = [group[0] for group in days.values() if len(group) == 1]
     together = [b for group in days.values() if len(group) > 1 for b in group]

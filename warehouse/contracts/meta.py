@@ -270,7 +270,7 @@ FILE_HASHES = Contract(
         text("path", "File, relative to the data path", required=True),
         text("storage_name", "Table that it belongs to, as it is stored", required=True),
         Column("day", "DATE", "Day; 1970-01-01 for tables without days", required=True),
-        text("sha256", "sha256 of the file", required=True),
+        text("sha256", "sha256 of the file; 64 zeros: it was damaged before it was first seen", required=True),
         _instant("recorded_at", "When", required=True),
     ),
     grain=("path",),

@@ -44,6 +44,12 @@ class Catalog:
             return cls("postgres", address if not address.startswith("//") else f"{kind}:{address}", data)
         raise LakeError("lake.catalog must be sqlite:FILE or postgres:DSN")
 
+    @property
+    def recovering(self) -> Path | None:
+        """The marker that stays beside a SQLite catalog while it is brought back from a backup; None for PostgreSQL. Until it is gone, the
+        catalog does not know all that is the lake's."""
+        return Path(f"{self.address}.recovering") if self.kind == "sqlite" else None
+
     def has_files(self) -> bool:
         """Whether data files lie in the folder of a lake, by which a catalog that is gone can be told from one that is not there yet."""
         store = Path(self.data_path, "store")

@@ -38,12 +38,15 @@ def tidy(lake: Lake) -> Tidied:
     """Merge the small files of logs and quarantine; expire snapshots and remove unneeded files, orphans and what dead processes spilled,
     all over 24 h old.
 
-    Raises LakeError when the archive lies under the data path, where its files would look like orphans."""
+    Raises LakeError when the archive lies under the data path, where its files would look like orphans, or while the catalog is being
+    brought back, because then files of the lake look like orphans, too."""
     refuse_shared_folder(lake)
+    _refuse_recovering(lake)
     tidied = Tidied()
     for storage_name in log_tables():
         tidied.merged_logs += merge_files(lake, storage_name)
     with lake.catalog.lock(("maintenance",)):
+        _refuse_recovering(lake)
         lake.step("maintenance")
         tidied.expired_snapshots = _expire_snapshots(lake.connection)
         tidied.removed_files = _remove_unneeded(lake.connection)
@@ -78,6 +81,12 @@ def refuse_shared_folder(lake: Lake) -> None:
         raise LakeError(
             f"archive.path {archive} and lake.path {lake.catalog.data_path} lie within each other; give the archive a folder of its own"
         )
+
+
+def _refuse_recovering(lake: Lake) -> None:
+    marker = lake.catalog.recovering
+    if marker is not None and marker.exists():
+        raise LakeError(f"bringing back the catalog was not finished ({marker} is there); `lakebed doctor --repair` goes on with it")
 
 
 def _expire_snapshots(connection: duckdb.DuckDBPyConnection) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import groupby
 
+from warehouse.archive.file_hashes import refuse_damaged
 from warehouse.archive.sealing import seal
 from warehouse.archive.views import refresh_views
 from warehouse.contracts import contract
@@ -66,8 +67,7 @@ def apply_plan(
             for log in GROWING_LOGS:
                 merge_files(lake, log)
         _carry_out(lake, plan_id, decisions, result, run_id)
-    if result.archived:
-        refresh_views(lake)
+    refresh_views(lake)  # also when a run that died has archived everything: nothing is changed when they are as they should be
     result.seconds = time.monotonic() - started
     return result
 
@@ -87,6 +87,8 @@ def _carry_out(lake: Lake, plan_id: str, decisions: Sequence[Decision], result: 
             if sealed.present != present:
                 raise RetentionError(f"{table} {day} was written while it was sealed; nothing of it was dropped. Make a new plan")
             result.archived += 1
+        elif decisions[0].rows is not None:
+            refuse_damaged(lake, table, day)
         classes = [d.rows_key for d in decisions]
         result.rows += drop(lake, table, day, plan_id, present=present, some=_rows_of(lake, decisions), classes=classes, run_id=run_id)
     result.dropped += 1

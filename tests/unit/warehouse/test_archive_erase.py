@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lakes import DAY, at, points_unit, stored
+from tests.lakes import DAY, at, change_unread_byte, points_unit, stored
 from warehouse.archive.drilling import drill, drill_problem
 from warehouse.archive.erasing import erase_subject
+from warehouse.archive.file_hashes import record_new
 from warehouse.archive.records import active_bundles, recorded_bundles
 from warehouse.archive.restoring import restore
 from warehouse.archive.sealing import seal
@@ -96,6 +97,15 @@ def test_a_legal_hold_refuses_and_a_manual_one_does_not(spread: Lake) -> None:
     add_hold(spread, reason="release", tables=["raw.*"], from_day=date(2026, 3, 20), to_day=date(2026, 3, 20))
     with pytest.raises(RetentionError, match="case 12"):
         erase(spread)
+
+
+def test_a_damaged_day_is_not_written_anew_as_if_it_were_sound(spread: Lake) -> None:
+    record_new(spread)
+    change_unread_byte(spread, TABLE, date(2026, 3, 20))
+    before = (stored(spread), recorded_bundles(spread))
+    with pytest.raises(ArchiveError, match="2026-03-20: changed file"):
+        erase(spread)
+    assert (stored(spread), recorded_bundles(spread)) == before
 
 
 @pytest.mark.parametrize("step", ["recorded", "erasing"])

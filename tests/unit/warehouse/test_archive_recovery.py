@@ -17,6 +17,7 @@ from warehouse.archive.sealing import seal
 from warehouse.archive.verifying import verify
 from warehouse.errors import ArchiveError, LakeError
 from warehouse.lake.lake import Lake
+from warehouse.lake.maintenance import tidy
 
 TABLE = "raw.metric_points"
 DAYS = [date(2026, 3, n) for n in (1, 2, 3)]
@@ -74,6 +75,45 @@ def test_a_lake_comes_back_and_says_what_is_not_proved(written: Lake, damage: Ca
         lake.land(points_unit("late", LATE, source="t"))
         assert len(stored(lake)) == 16
     assert list(recover_catalog(written.settings)) == []
+
+
+@pytest.mark.parametrize("step", ["kept catalog.sqlite as", "the catalog is that of", "moved "])
+def test_a_recovery_that_dies_is_gone_on_with(written: Lake, tmp_path: Path, step: str) -> None:
+    truncate(Path(written.catalog.address))
+    dying = recover_catalog(written.settings)
+    next(line for line in dying if line.startswith(step))
+    dying.close()  # type: ignore[attr-defined]
+    (finding,) = doctor.catalog(written.settings)
+    assert (finding.level, "doctor --repair" in finding.remedy) == ("problem", True)
+    if step != "kept catalog.sqlite as":
+        with open_lake(tmp_path) as lake, pytest.raises(LakeError, match="was not finished"):
+            tidy(lake)
+    told = list(recover_catalog(written.settings))
+    assert any("not proved: 1 rows of raw.metric_points from t (file late)" in line for line in told)
+    assert any("1 bundle(s) that were sealed since are recorded again" in line for line in told)
+    with open_lake(tmp_path) as lake:
+        tidy(lake)
+        assert len(stored(lake)) == 15
+        assert len(recorded_bundles(lake)) == 2
+        assert verify(lake).problems == []
+    (aside,) = tmp_path.glob("lake.set-aside-*")
+    assert list(aside.glob("store/raw_metric_points/day=2026-03-01/*.parquet"))
+    assert list(recover_catalog(written.settings)) == []
+
+
+def test_manifests_that_cannot_be_read_are_told_and_passed_over(written: Lake, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    newer = archive / "catalog" / "99990101T000000000000"
+    newer.mkdir()
+    (newer / "manifest.json").write_text("{")
+    sealed = next(archive.glob(f"{TABLE}/day={DAYS[1]}/*/manifest.json"))
+    sealed.write_bytes(b"\xff{")
+    Path(written.catalog.address).unlink()
+    told = list(recover_catalog(written.settings))
+    assert [f"{newer.name}/manifest.json" in line for line in told if "a backup is of no use" in line] == [True]
+    assert [sealed.parent.name in line for line in told if "its manifest cannot be read" in line] == [True]
+    with open_lake(tmp_path) as lake:
+        assert len(recorded_bundles(lake)) == 1
 
 
 def test_a_sound_catalog_and_an_empty_place_are_left_alone(written: Lake, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.deriving import derive
-from tests.lakes import at, points_unit, stored
+from tests.lakes import at, change_unread_byte, points_unit, stored
 from transforms.model import load_models, macros
 from warehouse.archive.file_hashes import damages, live_files, record_new
 from warehouse.archive.records import recorded_bundles
@@ -18,8 +18,10 @@ from warehouse.archive.scrubbing import scrub
 from warehouse.archive.sealing import seal
 from warehouse.errors import ArchiveError
 from warehouse.lake.lake import Lake
+from warehouse.lake.partitions import SomeRows
 from warehouse.lake.removal import erase
 from warehouse.lake.rewriting import rewrite
+from warehouse.lake.state import append_states
 
 TABLE = "raw.metric_points"
 DAYS = [date(2026, 3, n) for n in (1, 2, 3)]
@@ -69,6 +71,13 @@ def test_damage_is_not_sealed(landed: Lake) -> None:
     with pytest.raises(ArchiveError, match=r"raw\.metric_points 2026-03-02: changed file .* \(5 rows\)"):
         seal(landed, TABLE, DAYS[1])
     assert recorded_bundles(landed) == []
+
+
+def test_damage_is_not_taken_for_what_was_sealed_before(landed: Lake) -> None:
+    seal(landed, TABLE, DAYS[1])
+    change_unread_byte(landed, TABLE, DAYS[1])
+    with pytest.raises(ArchiveError, match=r"raw\.metric_points 2026-03-02: changed file"):
+        seal(landed, TABLE, DAYS[1])
 
 
 def test_damage_without_a_bundle_blocks_its_day_and_says_so(landed: Lake) -> None:
@@ -127,6 +136,25 @@ def test_a_heal_that_dies_half_way_is_found_again(landed: Lake) -> None:
     assert stored(landed) == before
 
 
+def test_a_stand_in_of_a_file_without_a_hash_is_never_taken_for_sound(lake: Lake) -> None:
+    lake.land(points_unit("b1", [(n, at(f"{DAYS[0]} 10:0{n}"), n / 7) for n in range(5)]))
+    before = stored(lake)
+    seal(lake, TABLE, DAYS[0])
+    path_of(lake, DAYS[0]).write_bytes(b"PAR1 and nothing else PAR1")
+
+    def die(name: str) -> None:
+        if name == "replacing":
+            raise KeyboardInterrupt
+
+    lake.step = die
+    with pytest.raises(KeyboardInterrupt):
+        scrub(lake)
+    lake.step = lambda _name: None
+    record_new(lake)
+    assert [(f.kind, f.healed) for f in scrub(lake).findings] == [("changed file", True)]
+    assert stored(lake) == before
+
+
 def test_a_bundle_that_is_older_than_the_day_does_not_heal_it(landed: Lake) -> None:
     seal(landed, TABLE, DAYS[0])
     landed.land(points_unit("late", [(9, at("2026-03-01 11:00"), 9.0)]))
@@ -135,6 +163,29 @@ def test_a_bundle_that_is_older_than_the_day_does_not_heal_it(landed: Lake) -> N
     for file in live_files(landed, [TABLE], [DAYS[0]]):
         flip(Path(landed.catalog.data_path) / file.path)
     assert not any(f.healed for f in scrub(landed).findings)
+
+
+def test_what_stayed_of_a_day_is_not_replaced_by_the_as_many_rows_that_were_archived(lake: Lake) -> None:
+    lake.land(points_unit("b1", [(n, at(f"{DAYS[0]} 10:0{n}"), n / 7) for n in range(6)]))
+    seal(lake, TABLE, DAYS[0], some=SomeRows("series_id < 3", (), 3))
+    rewrite(lake, TABLE, DAYS[:1])
+    lake.connection.execute("DELETE FROM store.raw_metric_points WHERE series_id < 3")
+    state = lake.states(TABLE)[DAYS[0]]
+    append_states(
+        lake.connection, lake.memory.next_sequence(), TABLE, {DAYS[0]: (state.version, "dropped", 3, state.inputs, "plan p")}, None
+    )
+    before = stored(lake)
+    record_new(lake)
+    path = Path(lake.catalog.data_path) / live_files(lake, [TABLE], [DAYS[0]])[0].path
+    content = path.read_bytes()
+    flip(path)
+    (finding,) = scrub(lake).findings
+    assert not finding.healed
+    assert "hold those and not the ones that stayed" in finding.outcome
+    assert "blocked" not in finding.outcome
+    assert lake.states(TABLE)[DAYS[0]].state == "dropped"
+    path.write_bytes(content)
+    assert stored(lake) == before
 
 
 def test_a_restored_day_is_healed_again(landed: Lake) -> None:

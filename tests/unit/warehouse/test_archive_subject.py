@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from lakebed.cli import doctor
 from tests.lakes import at, points_unit
 from warehouse.archive.backup import backup_catalog, list_backups
-from warehouse.archive.erasing import _remains, erase_everywhere
+from warehouse.archive.erasing import _remains, erase_everywhere, erase_subject
 from warehouse.archive.sealing import seal
 from warehouse.archive.storage import storage_of
 from warehouse.archive.verifying import verify
@@ -90,6 +92,20 @@ def test_every_place_is_cleared(spread: Lake) -> None:
     publish(spread)
 
 
+def test_what_a_dying_erasure_leaves_beside_the_published_file_is_swept(spread: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(building: Path, target: Path) -> None:
+        building.with_name(building.name.replace(str(os.getpid()), "999999999")).write_bytes(building.read_bytes())
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Path, "replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            places(spread, do=True)
+    (left,) = doctor.stale_buildings(spread.settings)
+    places(spread, do=True)
+    assert not left.exists()
+
+
 def test_backups_that_hold_the_value_give_way_to_one_of_now(spread: Lake) -> None:
     (old,) = list_backups(storage_of(spread))
     found = erase_everywhere(spread, SUBJECT, reason="request", do=False)
@@ -98,6 +114,13 @@ def test_backups_that_hold_the_value_give_way_to_one_of_now(spread: Lake) -> Non
     erase_everywhere(spread, SUBJECT, reason="request")
     (new,) = list_backups(storage_of(spread))
     assert new.snapshot > old.snapshot
+
+
+def test_backups_give_way_when_rows_of_one_table_are_erased_too(spread: Lake) -> None:
+    (old,) = list_backups(storage_of(spread))
+    found = erase_subject(spread, "raw.metric_series", "labels.user", SUBJECT, reason="request")
+    assert [p.rows > 0 for p in found.places if p.name == f"archive {old.path}"] == [True]
+    assert old not in list_backups(storage_of(spread))
 
 
 def test_a_legal_hold_on_any_place_refuses_before_anything_is_done(spread: Lake) -> None:

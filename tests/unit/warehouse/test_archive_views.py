@@ -13,6 +13,7 @@ import pytest
 from tests.lakes import at, open_lake, points_unit, stored
 from warehouse.archive.erasing import erase_subject
 from warehouse.archive.records import recorded_bundles
+from warehouse.archive.restoring import restore, restore_into_lake
 from warehouse.archive.sealing import seal
 from warehouse.archive.views import refresh_views
 from warehouse.errors import ArchiveError, QueryError
@@ -79,6 +80,38 @@ def test_erased_rows_are_gone_and_the_view_still_answers(sealed: Lake) -> None:
     erase_subject(sealed, TABLE, "series_id", "3", reason="request")
     assert {r[1] for r in archived(sealed)} == {0, 1, 2, 4}
     assert len(archived(sealed)) == 12
+
+
+def test_rows_that_are_sealed_while_a_day_is_restored_are_in_the_view(sealed: Lake) -> None:
+    drop(sealed, DAYS[0])
+    sealed.land(points_unit("late", [(9, at("2026-03-01 11:00"), 9.0)]))
+    restore_into_lake(sealed, TABLE, DAYS[0], DAYS[0])
+    assert archived(sealed) == stored(sealed)
+    assert len(archived(sealed)) == 16
+
+
+def test_the_view_answers_after_an_erasure_that_died_was_finished(sealed: Lake) -> None:
+    def die(name: str) -> None:
+        if name == "recorded":
+            raise KeyboardInterrupt
+
+    sealed.step = die
+    with pytest.raises(KeyboardInterrupt):
+        erase_subject(sealed, TABLE, "series_id", "3", reason="request")
+    sealed.step = lambda _name: None
+    erase_subject(sealed, TABLE, "series_id", "77", reason="request")
+    assert len(archived(sealed)) == 14
+
+
+def test_an_erasure_does_not_bring_old_values_back(sealed: Lake, tmp_path: Path) -> None:
+    drop(sealed, DAYS[0])
+    sealed.land(points_unit("later", [(4, at("2026-03-01 10:04"), 99.0)]))
+    seal(sealed, TABLE, DAYS[0])
+    erase_subject(sealed, TABLE, "series_id", "3", reason="request")
+    expected = [(0, 0.0), (1, 1 / 7), (2, 2 / 7), (4, 99.0)]
+    assert [(r[1], r[3]) for r in archived(sealed) if r[2] < at("2026-03-02")] == expected  # type: ignore[operator]
+    back = restore(sealed, TABLE, DAYS[0], DAYS[0], tmp_path / "out")
+    assert duckdb.sql(f"SELECT series_id, value FROM read_parquet({back.paths}) ORDER BY ALL").fetchall() == expected
 
 
 def test_columns_that_a_bundle_lacks_are_null(sealed: Lake) -> None:

@@ -79,6 +79,21 @@ def test_a_plan_is_applied_once_and_equal_plans_are_one(full: Lake) -> None:
     assert row == (len(plan.decisions) + 2, 2)
 
 
+def test_a_plan_that_died_at_its_end_makes_the_views_when_it_is_applied_again(full: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    from warehouse.retention import applying
+
+    def die(_lake: Lake) -> None:
+        raise KeyboardInterrupt
+
+    plan = plan_retention(full, today=TODAY)
+    with monkeypatch.context() as dying:
+        dying.setattr(applying, "refresh_views", die)
+        with pytest.raises(KeyboardInterrupt):
+            apply_plan(full, plan.plan_id, today=TODAY)
+    assert apply_plan(full, plan.plan_id, today=TODAY).done_before == 2
+    assert full.connection.execute("SELECT count(*) FROM archive.metric_points").fetchone() == (8,)
+
+
 def test_a_day_that_changed_since_the_plan_stops_everything(full: Lake) -> None:
     plan = plan_retention(full, today=TODAY)
     full.land(points_unit("late", [(9, at("2026-03-02 11:00"), 9.0)]))

@@ -12,12 +12,13 @@ import duckdb
 import pytest
 
 from tests.contract_rows import reader, row
-from tests.lakes import open_lake
+from tests.lakes import change_unread_byte, open_lake
+from warehouse.archive.file_hashes import record_new
 from warehouse.archive.records import recorded_bundles
 from warehouse.archive.restoring import restore, restore_into_lake
 from warehouse.archive.verifying import verify
 from warehouse.contracts import CONTRACTS
-from warehouse.errors import RetentionError
+from warehouse.errors import ArchiveError, RetentionError
 from warehouse.lake import Part, Unit
 from warehouse.lake.lake import Lake
 from warehouse.lake.pending import pending_days
@@ -124,6 +125,16 @@ def test_only_the_rows_of_the_rules_leave_and_the_archived_ones_come_back(ruled:
     assert restore(ruled, TABLE, OLD, OLD, tmp_path / "out").rows == 2
     assert apply_plan(ruled, plan.plan_id, today=TODAY).done_before == 1
     assert [d.action for d in plan_retention(ruled, today=TODAY).decisions if d.day == OLD] == ["keep"]
+
+
+def test_what_stays_of_a_damaged_day_is_not_written_anew(ruled: Lake) -> None:
+    record_new(ruled)
+    change_unread_byte(ruled, TABLE, OLD)
+    plan = plan_retention(ruled, today=OLD + timedelta(days=10))
+    assert [(d.action, d.row_count) for d in plan.decisions if d.day == OLD and d.action != "keep"] == [("drop", 2)]
+    with pytest.raises(ArchiveError, match="2026-03-02: changed file"):
+        apply_plan(ruled, plan.plan_id, today=OLD + timedelta(days=10))
+    assert len(lines(ruled)) == 6
 
 
 def test_what_is_left_of_a_day_is_archived_beside_what_left_before(ruled: Lake) -> None:
