@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.server]
 
 WORKER = Path(__file__).with_name("worker.py")
 STEPS = ("staged", "locked", "deleted", "registered", "logged", "committed")
-KILLS = int(os.environ.get("LAKEBED_KILLS", "100"))
+KILLS = int(os.environ.get("LAKEBED_KILLS", "60"))
 TABLES = ("raw.metric_points", "core.metric_rollup_1h")
 
 

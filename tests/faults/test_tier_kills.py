@@ -19,8 +19,8 @@ from warehouse.tiers.publish import publish
 
 pytestmark = [pytest.mark.faults, pytest.mark.server]
 
-KILLS = int(os.environ.get("LAKEBED_TIER_KILLS", "20"))
-ROWS = int(os.environ.get("LAKEBED_TIER_ROWS", "300000"))
+KILLS = int(os.environ.get("LAKEBED_TIER_KILLS", "40"))
+ROWS = int(os.environ.get("LAKEBED_TIER_ROWS", "150000"))
 STEPS = ("settling", "settled", "replacing", "replaced", "sealing", "sealed", "pending", "recorded", "committed", "staged")
 CYCLE = ("land", "roll up", "settle", "publish", "retain", "restore")
 
