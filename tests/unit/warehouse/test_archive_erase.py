@@ -88,6 +88,15 @@ def test_a_subject_is_gone_from_every_place_and_the_chain_holds(spread: Lake, tm
     assert erase(spread) == {"rows": 0}
 
 
+def test_a_second_subject_of_the_same_days_leaves_nothing_in_doubt(lake: Lake) -> None:
+    lake.land(points_unit("b1", [(n, at(f"2026-03-01 10:0{n}"), float(n)) for n in range(5)]))
+    seal(lake, TABLE, DAY)
+    for subject in ("3", "2"):
+        erase_subject(lake, TABLE, "series_id", subject, reason="request")
+    result = verify(lake)
+    assert (result.problems, result.erased) == ([], 2)
+
+
 def test_a_legal_hold_refuses_and_a_manual_one_does_not(spread: Lake) -> None:
     before = (stored(spread), recorded_bundles(spread))
     add_hold(spread, reason="case 12", tables=["raw.*"], from_day=DAY, to_day=DAY, legal=True)
