@@ -13,7 +13,7 @@ import pyarrow as pa
 from warehouse.archive.keys import signed, signing_key
 from warehouse.archive.records import Bundle, active_bundles, read_manifest, recorded_bundles
 from warehouse.archive.restoring import load_day
-from warehouse.archive.sealing import day_order, write_bundle
+from warehouse.archive.sealing import ROWS_FILE, day_order, write_bundle
 from warehouse.archive.storage import TOMBSTONE, Storage
 from warehouse.archive.subjects import Match
 from warehouse.archive.views import refresh_views
@@ -104,8 +104,14 @@ def finish_erasures(lake: Lake, storage: Storage) -> None:
     chain = recorded_bundles(lake)
     by_id = {b.bundle_id: b for b in chain}
     heirs = [b for b in chain if b.rows_erased is not None]
-    outstanding = [(h, [by_id[o] for o in h.supersedes if TOMBSTONE not in storage.files(by_id[o].path)]) for h in heirs]
+    outstanding = [(h, [by_id[o] for o in h.supersedes if _is_there(storage, by_id[o])]) for h in heirs]
     if any(old for _, old in outstanding):
         refresh_views(lake)
     for heir, old in outstanding:
         bury(lake, storage, old, heir, "erasure")
+
+
+def _is_there(storage: Storage, bundle: Bundle) -> bool:
+    """Whether a bundle is not buried, or what died between its tombstone and its files left some of them."""
+    names = storage.files(bundle.path)
+    return TOMBSTONE not in names or ROWS_FILE in names

@@ -230,7 +230,7 @@ def _erased(storage: Storage, bundle: Bundle, chain: Sequence[Bundle], result: V
         named, proved = json.loads(content).get("superseded_by"), proof("tombstone", content, signing_key())
     except (ValueError, AttributeError, ArchiveError):
         named, proved = None, "no key"
-    if named is None or [h.bundle_id for h in heirs] != [named]:
+    if named not in [h.bundle_id for h in heirs]:  # several subjects: the tombstone names the heir of the last of them
         detail = "no erasure is recorded for this bundle" if not heirs else f"it does not name {heirs[0].bundle_id}, which took its rows"
         _doubt(result, bundle, "false tombstone", TOMBSTONE, detail)
         return False

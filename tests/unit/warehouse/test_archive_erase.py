@@ -13,7 +13,8 @@ from warehouse.archive.erasing import erase_subject
 from warehouse.archive.file_hashes import record_new
 from warehouse.archive.records import active_bundles, recorded_bundles
 from warehouse.archive.restoring import restore
-from warehouse.archive.sealing import seal
+from warehouse.archive.sealing import ROWS_FILE, seal
+from warehouse.archive.storage import Folder
 from warehouse.archive.verifying import verify
 from warehouse.errors import ArchiveError, RetentionError
 from warehouse.lake.lake import Lake
@@ -88,6 +89,15 @@ def test_a_subject_is_gone_from_every_place_and_the_chain_holds(spread: Lake, tm
     assert erase(spread) == {"rows": 0}
 
 
+def test_a_second_subject_of_the_same_days_leaves_nothing_in_doubt(lake: Lake) -> None:
+    lake.land(points_unit("b1", [(n, at(f"2026-03-01 10:0{n}"), float(n)) for n in range(5)]))
+    seal(lake, TABLE, DAY)
+    for subject in ("3", "2"):
+        erase_subject(lake, TABLE, "series_id", subject, reason="request")
+    result = verify(lake)
+    assert (result.problems, result.erased) == ([], 2)
+
+
 def test_a_legal_hold_refuses_and_a_manual_one_does_not(spread: Lake) -> None:
     before = (stored(spread), recorded_bundles(spread))
     add_hold(spread, reason="case 12", tables=["raw.*"], from_day=DAY, to_day=DAY, legal=True)
@@ -122,6 +132,24 @@ def test_an_erasure_that_dies_is_completed_by_running_it_again(spread: Lake, tmp
     erase(spread)
     assert SUBJECT not in everything(spread, tmp_path / "out")
     assert verify(spread).problems == []
+
+
+def test_files_that_an_erasure_left_behind_their_tombstone_go_when_it_is_run_again(
+    spread: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(_storage: Folder, paths: list[str]) -> None:
+        if any(p.endswith(ROWS_FILE) for p in paths):
+            raise KeyboardInterrupt
+        remove(_storage, paths)
+
+    remove = Folder.remove
+    with monkeypatch.context() as dying:
+        dying.setattr(Folder, "remove", die)
+        with pytest.raises(KeyboardInterrupt):
+            erase(spread)
+    erase(spread)
+    assert verify(spread).problems == []
+    assert SUBJECT not in everything(spread, tmp_path / "out")
 
 
 def test_a_tombstone_that_nobody_recorded_is_found(spread: Lake) -> None:
