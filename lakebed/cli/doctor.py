@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from lakebed.cli.sizes import bytes_of, size
+from lakebed.cli.sizes import size
 from warehouse.errors import LakebedError
 from warehouse.settings import SECRET, Settings
+from warehouse.sizes import bytes_of
 
 MIN_FREE_BYTES = 2**30
 COMFORTABLE_FREE_BYTES = 10 * 2**30

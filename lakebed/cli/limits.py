@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lakebed.cli.sizes import bytes_of
+from warehouse.sizes import bytes_of
 
 BESIDE_BYTES = 2**30
 GRACE_S = 5.0

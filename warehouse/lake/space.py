@@ -7,8 +7,7 @@ from pathlib import Path
 
 from warehouse.errors import DiskFullError
 from warehouse.settings import LakeSettings
-
-UNITS = {"MiB": 2**20, "GiB": 2**30, "MB": 10**6, "GB": 10**9}
+from warehouse.sizes import bytes_of
 
 
 def refuse_full(settings: LakeSettings, folder: Path | str, *, needed: int = 0) -> None:
@@ -18,15 +17,9 @@ def refuse_full(settings: LakeSettings, folder: Path | str, *, needed: int = 0) 
     place = Path(folder)
     while not place.exists():
         place = place.parent
-    free, reserve = shutil.disk_usage(place).free, size_in_bytes(settings.min_free)
+    free, reserve = shutil.disk_usage(place).free, bytes_of(settings.min_free)
     if free - needed < reserve:
         raise DiskFullError(
             f"{folder}: {free / 2**20:,.0f} MiB are free, {needed / 2**20:,.0f} MiB are needed and {settings.min_free} must stay "
             "(lake.min_free); nothing was changed. Make room: `lakebed retention plan` says what may leave, or give the lake another disk"
         )
-
-
-def size_in_bytes(text: str) -> int:
-    """`512MiB`, `1.5GB` as bytes."""
-    unit = text.lstrip("0123456789.")
-    return int(float(text.removesuffix(unit)) * UNITS[unit])

@@ -13,12 +13,13 @@ from typer.testing import Result
 
 from lakebed.cli.data import collect
 from lakebed.cli.emptiness import empty_days
-from lakebed.cli.sizes import bytes_of, size
+from lakebed.cli.sizes import size
 from lakebed.cli.status import write_lock
 from tests.lakes import POINT, at, files_on_disk, open_lake, reader
 from warehouse.errors import ConfigError, ContractError, LakeError
 from warehouse.lake import Slice
 from warehouse.lake.lake import Lake
+from warehouse.sizes import bytes_of
 
 Run = Callable[..., Result]
 NOW = datetime(2026, 3, 4, 12)
