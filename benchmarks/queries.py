@@ -1,9 +1,9 @@
-"""`python -m benchmarks.queries [VALUES]`: the TSBS devops queries on settled full-resolution samples, beside ClickHouse (chDB MergeTree).
+"""`python -m benchmarks.queries [VALUES]`: the lake's answers beside those of ClickHouse (chDB MergeTree) and VictoriaMetrics.
 
-The cpu-only set of TSBS (https://github.com/timescale/tsbs): ten metrics of 100 hosts every 10 s, integers that walk between 0 and 100,
-until there are 100 million values. Both sides hold one narrow table of (series, time, value) and a table of series, and answer the same
-question; first the answers are shown to be equal. Times are medians of interleaved warm runs over random hosts and windows that are the
-same for both; ratios are Lakebed / ClickHouse, below 1 is faster."""
+The data are those of `benchmarks.tsbs`, 100 million values. The TSBS devops queries go to settled full-resolution samples and ClickHouse:
+on both sides one narrow table of (series, time, value) and a table of series, each side's SQL in the form in which it is fastest. Range
+queries as dashboards make them go to the lake and to VictoriaMetrics (`benchmarks.promql`). Answers are shown to be equal first. Times are
+medians of interleaved warm runs over random hosts and windows that are the same for both; ratios are Lakebed / peer, below 1 is faster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -21,20 +21,13 @@ from typing import Any
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 
-from warehouse.contracts.series import series_id
-from warehouse.lake import Part, Unit
+from benchmarks import promql, tsbs
+from benchmarks.tsbs import FIRST, HOSTS, METRICS
 from warehouse.lake.lake import Lake
-from warehouse.settings import parse
-from warehouse.tiers.settle import settle
 
-VALUES, HOSTS, STEP_S = 100_000_000, 100, 10
-FIRST = date(2026, 3, 1)
-START = datetime.combine(FIRST, datetime.min.time())
-METRICS = tuple(f"usage_{n}" for n in ("user", "system", "idle", "nice", "iowait", "irq", "softirq", "steal", "guest", "guest_nice"))
+VALUES = 100_000_000
 ROUNDS = 5
-SCHEMA = pa.schema([("series_id", pa.uint64()), ("time", pa.timestamp("us")), ("value", pa.float64())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,69 +62,70 @@ QUESTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one side says the few things that differ."""
+    """How one side says the few things that differ; joined: whether it is fastest when samples are joined to their series first."""
 
     series: str
     points: str
-    host: str
     minute: str
     hour: str
     last: str
     literal: str
+    joined: bool
 
 
 LAKEBED = Dialect(
     "raw.metric_series",
     "raw.metric_points",
-    "labels['hostname']",
     "date_trunc('minute', time)",
     "date_trunc('hour', time)",
     "max_by(value, time)",
     "TIMESTAMP '{}'",
+    True,
 )
 CLICKHOUSE = Dialect(
     "tsbs.series",
     "tsbs.points",
-    "labels['hostname']",
     "toStartOfMinute(time)",
     "toStartOfHour(time)",
     "argMax(value, time)",
     "toDateTime64('{}', 3, 'UTC')",
+    False,
 )
 
 
 def statement(question: Question, dialect: Dialect, hosts: list[str], start: datetime, end: datetime) -> str:
     """The question in one side's SQL. end: of the data, for questions that look back from it."""
     names = ", ".join(f"'{m}'" for m in METRICS[: question.metrics])
-    chosen = f"metric_name IN ({names})" + (f" AND {dialect.host} IN ({', '.join(repr(h) for h in hosts)})" if hosts else "")
+    chosen = f"metric_name IN ({names})" + (f" AND labels['hostname'] IN ({', '.join(repr(h) for h in hosts)})" if hosts else "")
     of_series = f"series_id IN (SELECT series_id FROM {dialect.series} WHERE {chosen})"
-    stop = start + timedelta(hours=question.hours) if question.hours else end
-    begin = start if question.hours else FIRST
+    begin, stop = (start, start + timedelta(hours=question.hours)) if question.hours else (FIRST, end)
     window = f"time >= {dialect.literal.format(_text(begin))} AND time < {dialect.literal.format(_text(stop))}"
-    described = f"(SELECT series_id, metric_name, {dialect.host} AS host FROM {dialect.series} WHERE {chosen}) AS s"
-    joined = f"{dialect.points} AS p INNER JOIN {described} ON p.series_id = s.series_id"
+    described = f"(SELECT series_id, metric_name, labels['hostname'] AS host FROM {dialect.series} WHERE {chosen}) AS s"
+    step = dialect.minute if question.shape in ("minute", "limit") else dialect.hour
+
+    def per_series(*columns: str) -> str:
+        grouped = "step, series_id" if columns[0].endswith("AS step") else "series_id"
+        rows = f"SELECT {', '.join(columns)}, series_id FROM {dialect.points} WHERE {of_series} AND {window} GROUP BY {grouped}"
+        return f"({rows}) AS a INNER JOIN {described} ON a.series_id = s.series_id"
+
     match question.shape:
+        case "minute" | "hour" if dialect.joined:
+            return (
+                f"SELECT {step} AS step, metric_name, max(value) AS most FROM {dialect.points} AS p INNER JOIN {described} "
+                f"ON p.series_id = s.series_id WHERE {window} GROUP BY step, metric_name ORDER BY step, metric_name"
+            )
         case "minute" | "hour":
-            step = dialect.minute if question.shape == "minute" else dialect.hour
-            return (
-                f"SELECT {step} AS step, metric_name, max(value) AS most FROM {joined} WHERE p.{of_series} "
-                f"AND {window} GROUP BY step, metric_name ORDER BY step, metric_name"
-            )
+            source = per_series(f"{step} AS step", "max(value) AS largest")
+            return f"SELECT step, metric_name, max(largest) AS most FROM {source} GROUP BY step, metric_name ORDER BY step, metric_name"
         case "host_hour":
-            return (
-                f"SELECT {dialect.hour} AS step, host, metric_name, avg(value) AS mean FROM {joined} WHERE {window} "
-                "GROUP BY step, host, metric_name ORDER BY step, host, metric_name"
-            )
+            return f"SELECT step, host, metric_name, mean FROM {per_series(f'{step} AS step', 'avg(value) AS mean')} ORDER BY 1, 2, 3"
         case "high":
             return f"SELECT count(*), sum(value) FROM {dialect.points} WHERE {of_series} AND {window} AND value > 90"
         case "last":
-            return (
-                f"SELECT host, metric_name, {dialect.last} AS newest FROM {joined} WHERE {window} "
-                "GROUP BY host, metric_name ORDER BY host, metric_name"
-            )
+            return f"SELECT host, metric_name, newest FROM {per_series(f'{dialect.last} AS newest')} ORDER BY host, metric_name"
         case _:
             return (
-                f"SELECT {dialect.minute} AS step, max(value) AS most FROM {dialect.points} WHERE {of_series} AND {window} "
+                f"SELECT {step} AS step, max(value) AS most FROM {dialect.points} WHERE {of_series} AND {window} "
                 "GROUP BY step ORDER BY step DESC LIMIT 5"
             )
 
@@ -140,45 +134,11 @@ def _text(moment: date) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}" if isinstance(moment, datetime) else f"{moment:%Y-%m-%d} 00:00:00"
 
 
-def days_of(values: int) -> list[date]:
-    """As many whole days as the values fill."""
-    return [FIRST + timedelta(days=i) for i in range(max(1, round(values / (HOSTS * len(METRICS) * 86_400 / STEP_S))))]
-
-
-def series_table() -> pa.Table:
-    """The thousand series."""
-    rows = [(m, f"host_{h}") for m in METRICS for h in range(HOSTS)]
-    return pa.table(
-        {
-            "series_id": pa.array([series_id("tsbs", m, {"hostname": h}) for m, h in rows], pa.uint64()),
-            "metric_name": [m for m, _ in rows],
-            "labels": pa.array([[("hostname", h)] for _, h in rows], pa.map_(pa.string(), pa.string())),
-            "kind": ["gauge"] * len(rows),
-            "unit_scale": [1.0] * len(rows),
-            "first_seen": [START] * len(rows),
-            "last_seen": [START] * len(rows),
-        }
-    )
-
-
-def points_of(day: date, ids: list[int]) -> pa.Table:
-    """A day of all series, by time as it would arrive."""
-    dice = np.random.default_rng(day.toordinal())
-    steps = 86_400 // STEP_S
-    walk = 50 + np.cumsum(dice.normal(0, 1, (steps, len(ids))), axis=0)
-    values = np.rint(100 - np.abs(np.mod(walk, 200) - 100))
-    start = int(np.datetime64(day, "us").astype(np.int64))
-    times = np.repeat(start + np.arange(steps, dtype=np.int64) * STEP_S * 1_000_000, len(ids))
-    return pa.table({"series_id": np.tile(np.array(ids, np.uint64), steps), "time": times, "value": values.ravel()}).cast(SCHEMA)
-
-
-def build(folder: Path, days: list[date]) -> tuple[Lake, Any]:
-    """The settled lake, and the merged tables of ClickHouse."""
+def clickhouse(folder: Path, days: list[date]) -> Any:
+    """The same days in merged tables of ClickHouse."""
     from chdb import session
 
-    described = series_table()
-    ids = described["series_id"].to_pylist()
-    lake = Lake.open(parse({"lake": {"memory_limit": "4GiB"}}, folder / "lakebed.toml"))
+    described = tsbs.series_table()
     peer = session.Session(f"{folder}/chdb")
     peer.query("CREATE DATABASE tsbs ENGINE = Atomic")
     peer.query(
@@ -188,61 +148,63 @@ def build(folder: Path, days: list[date]) -> tuple[Lake, Any]:
         """CREATE TABLE tsbs.points (series_id UInt64 CODEC(ZSTD(1)), time DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
                value Float64 CODEC(Gorilla, ZSTD(1))) ENGINE = MergeTree PARTITION BY toDate(time) ORDER BY (series_id, time)"""
     )
-    for number, day in enumerate(days):
-        points = points_of(day, ids)
-
-        def parts(connection: duckdb.DuckDBPyConnection, points: pa.Table = points, first: bool = number == 0) -> Iterator[Part]:
-            if first:
-                yield Part("raw.metric_series", described.to_reader())
-            yield Part("raw.metric_points", points.to_reader())
-
-        lake.land(Unit("tsbs", f"{day}", f"{day}", parts))
-        with duckdb.connect() as connection:
+    with duckdb.connect() as connection:
+        connection.register("described", described)
+        connection.execute(f"COPY (SELECT series_id, metric_name, labels FROM described) TO '{folder}/series.parquet' (FORMAT parquet)")
+        peer.query(f"INSERT INTO tsbs.series SELECT * FROM file('{folder}/series.parquet', Parquet)")
+        for day in days:
+            connection.register("points", tsbs.points_of(day))
             connection.execute(f"COPY points TO '{folder}/day.parquet' (FORMAT parquet)")
-            if number == 0:
-                connection.execute(
-                    f"COPY (SELECT series_id, metric_name, labels FROM described) TO '{folder}/series.parquet' (FORMAT parquet)"
-                )
-                peer.query(f"INSERT INTO tsbs.series SELECT * FROM file('{folder}/series.parquet', Parquet)")
-        peer.query(f"INSERT INTO tsbs.points SELECT series_id, time, value FROM file('{folder}/day.parquet', Parquet)")
-        print(f"# {day} loaded", file=sys.stderr, flush=True)
-    lake.set_states("raw.metric_points", dict.fromkeys(lake.states("raw.metric_points"), ("passed", None)))
-    settle(lake, tables=["raw.metric_points"], progress=lambda text: print(f"# {text}", file=sys.stderr, flush=True))
+            peer.query(f"INSERT INTO tsbs.points SELECT series_id, time, value FROM file('{folder}/day.parquet', Parquet)")
+            print(f"# {day} in ClickHouse", file=sys.stderr, flush=True)
     peer.query("OPTIMIZE TABLE tsbs.points FINAL")
-    return lake, peer
+    return peer
 
 
 def measure(values: int = VALUES) -> dict[str, Any]:
-    """Print the table; the geometric mean of the ratios."""
+    """Print the tables; geometric means of the ratios."""
+    days = tsbs.days_of(values)
+    with tempfile.TemporaryDirectory(prefix="lakebed-queries-") as name, tsbs.fill(Path(name), days) as lake:
+        lake.connection.execute("SET threads = 2")
+        against_clickhouse, size = _beside_clickhouse(lake, Path(name), days)
+        against_victoria = promql.beside_victoria_metrics(lake, Path(name), days)
+    return {
+        "values": len(days) * len(tsbs.SERIES) * 86_400 // tsbs.STEP_S,
+        "geomean_vs_chdb_mergetree": _geometric_mean(against_clickhouse),
+        "bytes_vs_chdb_mergetree": size,
+        "promql_vs_victoriametrics": _geometric_mean(against_victoria),
+    }
+
+
+def _beside_clickhouse(lake: Lake, folder: Path, days: list[date]) -> tuple[dict[str, float], float]:
+    """Ratio of each question, and of bytes."""
     import chdb
 
-    days = days_of(values)
-    with tempfile.TemporaryDirectory(prefix="lakebed-queries-") as name:
-        lake, peer = build(Path(name), days)
-        lake.connection.execute("SET threads = 2")
-        held = lake.query("SELECT count(*) AS n, sum(value) AS total FROM raw.metric_points").to_pylist()[0]
-        answer = json.loads(str(peer.query("SELECT count(), sum(value) FROM tsbs.points", "JSONCompact")))["data"][0]
-        if [int(answer[0]), float(answer[1])] != [held["n"], held["total"]]:
-            raise RuntimeError(f"ClickHouse holds {answer}, the lake {held}")
-        size = int(
-            json.loads(str(peer.query("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'points'", "JSONCompact")))[
-                "data"
-            ][0][0]
-        )
-        ours = sum(f.stat().st_size for f in Path(name, "lake", "store", "raw_metric_points").rglob("settled_*.parquet"))
-        print(f"# {held['n']:,} values; chDB {chdb.__version__}, DuckDB {duckdb.__version__}")
-        print(f"# {ours / held['n']:.3f} and {size / held['n']:.3f} bytes a value")
-        ratios = {}
-        for question in QUESTIONS:
-            mine, theirs = _timed(question, lake, peer, days)
-            ratios[question.name] = mine / theirs
-            print(f"{question.name:24}{mine * 1000:>10.1f} ms{theirs * 1000:>10.1f} ms{mine / theirs:>8.2f}", flush=True)
-        peer.close()
-        lake.close()
-    return {
-        "geomean_vs_chdb_mergetree": math.exp(statistics.fmean(math.log(r) for r in ratios.values())),
-        "bytes_vs_chdb_mergetree": ours / size,
-    }
+    peer = clickhouse(folder, days)
+    held = lake.query("SELECT count(*) AS n, sum(value) AS total FROM raw.metric_points").to_pylist()[0]
+    answer = _rows(peer, "SELECT count(), sum(value) FROM tsbs.points")[0]
+    if int(answer[0]) != held["n"] or not math.isclose(float(answer[1]), held["total"], rel_tol=1e-12):
+        raise RuntimeError(f"ClickHouse holds {answer}, the lake {held}")
+    size = int(_rows(peer, "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'points'")[0][0])
+    ours = sum(f.stat().st_size for f in Path(folder, "lake", "store", "raw_metric_points").rglob("settled_*.parquet"))
+    print(f"# {held['n']:,} values; chDB {chdb.__version__}, DuckDB {duckdb.__version__}")
+    print(f"# {ours / held['n']:.3f} and {size / held['n']:.3f} bytes a value")
+    ratios = {}
+    for question in QUESTIONS:
+        mine, theirs = _timed(question, lake, peer, days)
+        ratios[question.name] = mine / theirs
+        print(f"{question.name:24}{mine * 1000:>10.1f} ms{theirs * 1000:>10.1f} ms{mine / theirs:>8.2f}", flush=True)
+    peer.close()
+    return ratios, ours / size
+
+
+def _rows(peer: Any, query: str) -> list[list[Any]]:
+    found: list[list[Any]] = json.loads(str(peer.query(query, "JSONCompact")))["data"]
+    return found
+
+
+def _geometric_mean(ratios: Mapping[str, float]) -> float:
+    return math.exp(statistics.fmean(math.log(r) for r in ratios.values()))
 
 
 def _timed(question: Question, lake: Lake, peer: Any, days: list[date]) -> tuple[float, float]:
@@ -257,7 +219,7 @@ def _timed(question: Question, lake: Lake, peer: Any, days: list[date]) -> tuple
         rows = lake.connection.execute(statement(question, LAKEBED, hosts, start, end)).fetchall()
         first = time.perf_counter() - started
         started = time.perf_counter()
-        answer = json.loads(str(peer.query(statement(question, CLICKHOUSE, hosts, start, end), "JSONCompact")))["data"]
+        answer = _rows(peer, statement(question, CLICKHOUSE, hosts, start, end))
         second = time.perf_counter() - started
         _refuse_other_answers(question, rows, answer)
         if number:

@@ -160,15 +160,15 @@ def node_exporter(program: str, folder: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def victoria_metrics(program: str, folder: Path) -> Iterator[Server]:
-    """VictoriaMetrics, single node, that keeps a hundred years."""
+def victoria_metrics(program: str, folder: Path, memory: str = "256MB") -> Iterator[Server]:
+    """VictoriaMetrics, single node, that keeps a hundred years. memory: what its caches may take."""
     port = free_port()
     command = [
         program,
         f"-storageDataPath={folder / 'victoria'}",
         f"-httpListenAddr=127.0.0.1:{port}",
         "-retentionPeriod=100y",
-        "-memory.allowedBytes=256MB",
+        f"-memory.allowedBytes={memory}",
         "-loggerLevel=WARN",
     ]
     with running(command, port, _answers(f"http://127.0.0.1:{port}/health"), folder) as server:

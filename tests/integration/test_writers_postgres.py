@@ -40,3 +40,14 @@ def test_a_commit_of_nothing_takes_no_other_for_its_own(settings: Settings, monk
         assert mine.memory.of("s").has("b1")
         assert mine.states("raw.logs") == other.states("raw.logs")
         assert mine.states("raw.logs")[DAY].row_count == 1
+
+
+def test_plans_ask_postgresql_for_the_statistics_of_the_table_alone(settings: Settings) -> None:
+    with Lake.open(settings) as lake:
+        lake.land(points_unit("b0", [(1, at("2026-03-01 10:00"), 1.0), (2, at("2026-03-01 10:00"), 2.0)]))
+        lake.connection.execute("CALL enable_logging('QueryLog')")
+        assert lake.connection.execute("SELECT count(*) FROM raw.metric_points WHERE series_id = 2").fetchall() == [(1,)]
+        asked = [r[0] for r in lake.connection.execute("SELECT message FROM duckdb_logs WHERE type = 'QueryLog'").fetchall()]
+    of_statistics = [text for text in asked if "ducklake_file_column_stats" in text and "duckdb_logs" not in text]
+    assert of_statistics
+    assert all("postgres_query" in text for text in of_statistics), of_statistics

@@ -23,6 +23,8 @@ OPTIONS = {
     "data_inlining_row_limit": "0",
     "auto_compact": "false",
 }
+STATISTICS_INDEX = "CREATE INDEX IF NOT EXISTS lakebed_file_column_stats ON ducklake_file_column_stats (table_id, column_id)"
+"""Where PostgreSQL has an index on what a query's plan looks for, DuckLake asks by it; else it copies the statistics of all files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,8 @@ def migrate(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
             raise
         for option, value in OPTIONS.items():
             connection.execute(f"CALL lake.set_option({literal(option)}, {literal(value)})")
+        if catalog.kind == "postgres":
+            connection.execute(f"CALL postgres_execute('__ducklake_metadata_lake', {literal(STATISTICS_INDEX)})")
 
 
 def _missing(connection: duckdb.DuckDBPyConnection) -> list[str]:

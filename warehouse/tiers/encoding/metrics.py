@@ -203,18 +203,19 @@ def _coded(chunk: pa.Table, values: Doubles, runs: Sequence[Run], form: Form, un
 
 
 def _integer_columns(values: Doubles, runs: Sequence[Run], form: Form) -> dict[str, pa.Array]:
-    """Integer, divisor and residual of every row, each where it is needed, and the value itself where it does not fit."""
+    """Integer, divisor and residual of every row, and the value itself where it does not fit. A column that some rows of a file need, all
+    have: readers choose by what is NULL, which costs least where the rows are alike."""
     parts = [r.scaled for r in runs if r.scaled is not None]
     fits = np.concatenate([p.fits for p in parts])
     integers = np.concatenate([p.integers for p in parts])
     residual = np.concatenate([p.residual for p in parts])
     divisor = np.concatenate([np.full(len(p.fits), p.divisor) for p in parts])
-    divided = fits & np.concatenate([np.full(len(p.fits), not p.is_plain_integer) for p in parts])
+    divided = any(not p.is_plain_integer for p in parts)
     columns = {form.column: pa.array(integers + SHIFT if form.column == "value_shifted" else integers, mask=~fits)}
-    if divided.any():
-        columns["value_divisor"] = pa.array(divisor, mask=~divided)
+    if divided:
+        columns["value_divisor"] = pa.array(divisor, mask=~fits)
     if residual.any():
-        columns["value_residual"] = pa.array(residual, mask=~divided)
+        columns["value_residual"] = pa.array(residual, mask=~fits)
     if not fits.all():
         columns["value"] = pa.array(values, mask=fits)
     return columns

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-ROW_GROUP_ROWS = 524_288
+ROW_GROUP_ROWS = 262_144
 FILE_BYTES = 512 * 2**20
 LEVEL, TRIAL_LEVEL = 19, 9
 PAGE_BYTES = 64 * 2**20
