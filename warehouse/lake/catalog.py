@@ -24,7 +24,7 @@ OPTIONS = {
     "auto_compact": "false",
 }
 STATISTICS_INDEX = "CREATE INDEX IF NOT EXISTS lakebed_file_column_stats ON ducklake_file_column_stats (table_id, column_id)"
-"""Where PostgreSQL has an index on what a query's plan looks for, DuckLake asks by it; else it copies the statistics of all files."""
+"""What DuckLake asks PostgreSQL for when it plans a query; without it, each plan reads the statistics of all files."""
 
 
 @dataclass(frozen=True, slots=True)
