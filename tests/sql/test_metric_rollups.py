@@ -149,7 +149,7 @@ def increase_by_loop(values: list[float]) -> float:
     return sum(now if now < before else now - before for before, now in itertools.pairwise(values))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 2 * 86_400 - 1), st.integers(0, 1000)), min_size=1, max_size=40, unique_by=lambda p: p[0]))
 def test_hours_add_up_to_the_whole_growth(schema: Any, samples: list[tuple[int, int]]) -> None:
     schema.clear()
@@ -167,7 +167,7 @@ SAMPLES = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SAMPLES, st.sampled_from(("gauge", "counter")), st.sampled_from(("cumulative", "delta")))
 def test_an_hour_is_what_its_samples_give(schema: Any, samples: list[tuple[int, float]], kind: str, temporality: str) -> None:
     schema.clear()

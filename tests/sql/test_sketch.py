@@ -30,7 +30,7 @@ def sketch(connection: duckdb.DuckDBPyConnection, values: list[float]) -> dict[i
     return dict(found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(VALUES)
 def test_quantiles_are_within_two_percent(connection: duckdb.DuckDBPyConnection, values: list[float]) -> None:
     query = "SELECT " + ", ".join(f"sketch_quantile(s, {q})" for q in QUANTILES)
@@ -41,7 +41,7 @@ def test_quantiles_are_within_two_percent(connection: duckdb.DuckDBPyConnection,
         assert math.isclose(estimate, exact, rel_tol=0.02, abs_tol=5e-322), (q, exact, estimate)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(VALUES, VALUES)
 def test_merged_sketches_are_the_sketch_of_all(connection: duckdb.DuckDBPyConnection, one: list[float], two: list[float]) -> None:
     merged = connection.execute(
@@ -55,7 +55,7 @@ def test_merged_sketches_are_the_sketch_of_all(connection: duckdb.DuckDBPyConnec
     assert merged[1] == len(one) + len(two)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(VALUES)
 def test_keys_ascend_with_their_values(connection: duckdb.DuckDBPyConnection, values: list[float]) -> None:
     runs = sketch(connection, values)
@@ -65,7 +65,7 @@ def test_keys_ascend_with_their_values(connection: duckdb.DuckDBPyConnection, va
     assert (min(buckets) < 0) == (min(values) < 0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(VALUES)
 def test_runs_are_as_long_as_gaps_allow(connection: duckdb.DuckDBPyConnection, values: list[float]) -> None:
     runs = list(sketch(connection, values).items())

@@ -228,7 +228,7 @@ def test_order_and_repeats_do_not_matter() -> None:
     assert score(shuffled).equals(score(frame))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from([0.0, 1.0, -1.0, 5.5, 1e6, float("nan")]), min_size=101, max_size=180), st.data())
 def test_causality_holds_for_any_values(values: list[float], data: st.DataObject) -> None:
     frame = history(np.array(values), timedelta(hours=1))

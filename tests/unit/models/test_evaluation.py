@@ -152,7 +152,7 @@ def exhaustive_matches(true: list[int], found: list[int], tolerance: int) -> int
 events = st.lists(st.integers(0, 30), max_size=5)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(true=events, found=events, tolerance=st.integers(0, 6))
 def test_matching_is_the_largest_possible(true: list[int], found: list[int], tolerance: int) -> None:
     score = ev.precision_recall(true, found, tolerance)

@@ -124,7 +124,7 @@ def test_pairwise_work_is_bounded(size: int) -> None:
         mk.mann_kendall(np.arange(float(size)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), max_size=30), st.integers(0, 20))
 def test_benjamini_hochberg_agrees_with_scipy_also_with_unlisted_tests(p: list[float], unlisted: int) -> None:
     from scipy.stats import false_discovery_control

@@ -42,7 +42,7 @@ def is_honest(result: pl.DataFrame) -> None:
             assert result[name].is_finite().all(), name
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(frame=histories(), freq=st.sampled_from(["7m", "1h", "1d"]))
 def test_any_history_gets_an_honest_answer(frame: pl.DataFrame, freq: str) -> None:
     for result in (trends(frame, freq=freq), change_points(frame, freq=freq), change_points(frame), score(frame, freq=freq), score(frame)):

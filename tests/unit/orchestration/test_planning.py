@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.planning import GAP_DAYS, RANGE_DAYS, Needs, Work, days_of, needs_of, plan, ranges_of
@@ -57,7 +57,6 @@ def steps(works: tuple[Work, ...], wanted: Needs) -> list[tuple[str, str, date]]
     return found
 
 
-@settings(deadline=None)
 @given(lakes)
 def test_everything_that_has_work_is_planned_once_and_nothing_else(known: Mapping[str, Mapping[date, DayState]]) -> None:
     wanted = needs(known)
@@ -73,7 +72,6 @@ def test_everything_that_has_work_is_planned_once_and_nothing_else(known: Mappin
     assert all(t in MODELS for _, t, _ in built_again)
 
 
-@settings(deadline=None)
 @given(lakes)
 def test_every_dirty_day_is_seen(known: Mapping[str, Mapping[date, DayState]]) -> None:
     """What is written but not checked, and what the rule for one model alone calls pending."""
@@ -163,7 +161,6 @@ def test_force_builds_and_checks_the_window_again_and_no_other_day() -> None:
     assert wanted.checks == {"raw.logs": {DAY}, **wanted.builds}
 
 
-@settings(deadline=None)
 @given(st.frozensets(st.integers(0, 900), max_size=60))
 def test_ranges_hold_every_day_and_are_short_and_dense(offsets: frozenset[int]) -> None:
     days = sorted(DAY + timedelta(days=n) for n in offsets)

@@ -100,7 +100,7 @@ def test_rows_come_back_bit_for_bit(contract: Contract, tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     with scratch() as connection, scratch() as other:
 
-        @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=12, suppress_health_check=list(HealthCheck))
         @given(rows_of(contract))
         def check(rows: list[tuple[Any, ...]]) -> None:
             table = arrow(connection, contract, rows)

@@ -142,9 +142,7 @@ def bodies(draw: st.DrawFn) -> list[str | None]:
     return made + draw(st.lists(st.one_of(st.none(), st.text(st.characters(codec="utf-8"), max_size=20)), max_size=5))
 
 
-@settings(
-    max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=30, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(lines=bodies(), least=st.sampled_from([1, 2, 12]), start=st.sampled_from([NOON, 0, 5, NOON + 123_456_789]))
 def test_any_text_comes_back(
     encoded: Callable[..., list[Path]], monkeypatch: pytest.MonkeyPatch, lines: list[str | None], least: int, start: int
@@ -155,9 +153,7 @@ def test_any_text_comes_back(
 
 
 @pytest.mark.parametrize("method", [(FINE,), (FINE, COARSE), (COARSE,)])
-@settings(
-    max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=12, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(lines=bodies())
 def test_every_method_gives_the_text_back(
     encoded: Callable[..., list[Path]], monkeypatch: pytest.MonkeyPatch, method: tuple[str, ...], lines: list[str | None]
@@ -168,7 +164,7 @@ def test_every_method_gives_the_text_back(
     assert decoded(encoded(table)).equals(table)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.lists(st.text(alphabet=st.characters(codec="utf-8", exclude_characters=MARK + "\x00")), min_size=1))
 def test_shape_and_tokens_are_the_line(lines: list[str]) -> None:
     for pattern in (FINE, COARSE):

@@ -65,7 +65,7 @@ def some_worths(plan: Plan) -> list[Worth]:
     return [Worth(1 + (d.day.toordinal() * 7 + len(d.table)) % 11, ()) for d in plan.decisions]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ITEMS, st.integers(0, 300))
 def test_the_choice_is_the_best_there_is(items: list[tuple[int, int]], capacity: int) -> None:
     costs, values = [float(c) for c, _ in items], [float(v) for _, v in items]
@@ -81,7 +81,7 @@ def test_the_choice_is_the_best_there_is(items: list[tuple[int, int]], capacity:
     assert choice.value == pytest.approx(choice.bound)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.floats(1e-9, 1e3), st.floats(1e-3, 1e3)), min_size=1, max_size=40), st.floats(1e-9, 1e4))
 def test_the_choice_is_never_worse_than_greedy_and_within_the_bound(items: list[tuple[float, float]], capacity: float) -> None:
     costs, values = [c for c, _ in items], [v for _, v in items]
@@ -94,7 +94,7 @@ def test_the_choice_is_never_worse_than_greedy_and_within_the_bound(items: list[
     assert greedy * (1 - 1e-9) <= choice.value <= choice.bound * (1 + 1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PIECES, HELD, BUDGETS)
 def test_a_plan_is_within_its_budget_or_says_why_not(pieces: list[Piece], holds: list[Hold], amount: float) -> None:
     rules, pricing = priced(pieces, holds, {"raw.spans": Archived(10, 10**10)})
@@ -108,7 +108,7 @@ def test_a_plan_is_within_its_budget_or_says_why_not(pieces: list[Piece], holds:
     assert sum(value for _, value in report.fixed) <= report.cost * (1 + 1e-9) + 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PIECES, HELD, BUDGETS)
 def test_only_what_a_rule_lets_go_to_the_archive_is_decided_anew(pieces: list[Piece], holds: list[Hold], amount: float) -> None:
     rules, pricing = priced(pieces, holds)
@@ -124,7 +124,7 @@ def test_only_what_a_rule_lets_go_to_the_archive_is_decided_anew(pieces: list[Pi
             assert after == before
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(PIECES, HELD, BUDGETS, BUDGETS)
 def test_more_money_is_never_worse(pieces: list[Piece], holds: list[Hold], one: float, other: float) -> None:
     rules, pricing = priced(pieces, holds)
@@ -132,7 +132,7 @@ def test_more_money_is_never_worse(pieces: list[Piece], holds: list[Hold], one: 
     assert less.worth <= more.worth * (1 + 1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(PIECES, HELD, BUDGETS, st.randoms())
 def test_the_order_of_partitions_does_not_matter(pieces: list[Piece], holds: list[Hold], amount: float, dice: object) -> None:
     mixed = list(pieces)
@@ -191,7 +191,7 @@ def test_worth_is_queries_that_fade_incidents_objectives_and_youth() -> None:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 30), st.integers(0, 30), st.integers(1, 3)), max_size=6), st.integers(0, 60))
 def test_a_day_is_asked_for_as_it_was_and_as_old_as_it_was(runs: list[tuple[int, int, int, int]], age: int) -> None:
     queries, expected = [], 0.0

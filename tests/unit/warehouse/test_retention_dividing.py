@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from warehouse.retention.policy import UNDECIDED, Count, Decision, Filters, Hold, Piece, Plan, covering, divides, make_plan
@@ -81,7 +81,6 @@ def plan_of(pieces: list[Piece], rules: list[RetentionRule], holds: list[Hold]) 
     return make_plan(pieces, rules, holds, TODAY, count=counting(pieces))
 
 
-@settings(deadline=None)
 @given(PIECES, RULES, HOLDS)
 def test_every_row_and_byte_is_decided_once(pieces: list[Piece], rules: list[RetentionRule], holds: list[Hold]) -> None:
     decided: dict[tuple[str, date], list[Decision]] = {}
@@ -96,7 +95,6 @@ def test_every_row_and_byte_is_decided_once(pieces: list[Piece], rules: list[Ret
         assert all(d.row_count > 0 and d.rule for d in parts)
 
 
-@settings(deadline=None)
 @given(PIECES, RULES, HOLDS)
 def test_held_rows_and_undecided_days_never_leave(pieces: list[Piece], rules: list[RetentionRule], holds: list[Hold]) -> None:
     states = {(p.table, p.day): p.state for p in pieces}
@@ -111,7 +109,6 @@ def test_held_rows_and_undecided_days_never_leave(pieces: list[Piece], rules: li
                 assert hold.filter in spared
 
 
-@settings(deadline=None)
 @given(PIECES, RULES, HOLDS, st.randoms())
 def test_the_order_of_partitions_and_holds_does_not_matter(
     pieces: list[Piece], rules: list[RetentionRule], holds: list[Hold], dice: object
@@ -123,7 +120,6 @@ def test_the_order_of_partitions_and_holds_does_not_matter(
     assert plan_of(mixed, rules, others) == plan
 
 
-@settings(deadline=None)
 @given(PIECES, RULES)
 def test_rules_that_ask_nothing_of_rows_are_never_counted(pieces: list[Piece], rules: list[RetentionRule]) -> None:
     plain = [r.model_copy(update={"services": (), "severities": (), "labels": {}}) for r in rules]

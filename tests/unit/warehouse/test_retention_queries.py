@@ -83,7 +83,7 @@ def test_what_cannot_be_parsed_reads_all_days_of_the_logged_tables() -> None:
     assert windows_of("SUMMARIZE raw.logs", RAN, ["raw.logs"]) == (Window("raw.logs"),)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.dates(date(2020, 1, 1), date(2027, 1, 1)), st.integers(0, 500), st.sampled_from(("day", "time", "CAST(time AS DATE)")))
 def test_no_day_that_a_range_reads_is_missed(first: date, length: int, column: str) -> None:
     last = first + timedelta(days=length)

@@ -68,7 +68,7 @@ def takes(rows: RowFilter, service: str, severity: str, resource: dict[str, str]
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(ROWS, FILTERS)
 def test_sql_takes_what_the_filter_says(rows: list[Any], wanted: RowFilter) -> None:
     with log_rows(rows) as connection:
@@ -76,7 +76,7 @@ def test_sql_takes_what_the_filter_says(rows: list[Any], wanted: RowFilter) -> N
     assert found == {n for n, row in enumerate(rows) if takes(wanted, *row)}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(ROWS, st.lists(FILTERS, max_size=4))
 def test_every_row_is_in_exactly_one_class(rows: list[Any], filters: list[RowFilter]) -> None:
     with log_rows(rows) as connection:

@@ -216,7 +216,7 @@ def places(node: Any) -> list[tuple[Any, Any]]:
     return [(node, key) for key in keys] + [place for key in keys for place in places(node[key])]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(shape=st.sampled_from(SHAPES), where=st.integers(0, 200), value=json_values)
 def test_any_value_anywhere_is_a_row_or_a_reject(shape: Any, where: int, value: Any, read_bytes: Read) -> None:
     document = json.loads(json.dumps(shape))
@@ -228,7 +228,7 @@ def test_any_value_anywhere_is_a_row_or_a_reject(shape: Any, where: int, value: 
     assert sum(rows + rejects for rows, rejects in found.counts().values()) >= 1
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(data=st.one_of(st.binary(max_size=60), st.binary(max_size=60).map(prefixed), st.binary(max_size=60).map(lambda b: b"\x0a" + b)))
 def test_any_bytes_are_rows_rejects_or_a_source_error(data: bytes, read_bytes: Read) -> None:
     with contextlib.suppress(SourceError):

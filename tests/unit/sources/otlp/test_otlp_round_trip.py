@@ -237,7 +237,7 @@ FORMS: dict[str, Callable[[Any], bytes]] = {
 
 @pytest.mark.parametrize("messages", [metric_messages, span_messages, log_messages], ids=["metrics", "spans", "logs"])
 def test_every_form_gives_the_same_rows(messages: Any, read_bytes: Callable[..., Any]) -> None:
-    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, suppress_health_check=list(HealthCheck))
     @given(messages)
     def check(message: Any) -> None:
         expected = rows(read_bytes(message.SerializeToString(), "x.pb"))
