@@ -1,8 +1,9 @@
-"""Range queries as dashboards make them, in PromQL to VictoriaMetrics and in SQL to the lake.
+"""Range queries as dashboards make them, in PromQL to VictoriaMetrics and in SQL to the published `warehouse.duckdb`.
 
 A window of PromQL is open at its start and closed at its end, a bucket of the lake the other way round: VictoriaMetrics is asked a
-millisecond before each border, so that both see the same samples. SQL reads the coarsest tier that answers: extremes, sums and increases of
-rollups are exact, percentiles of sketches are within 2%, and those of VictoriaMetrics lie between two samples."""
+millisecond before each border, so that both see the same samples. SQL reads the coarsest table that answers: extremes, sums and increases
+of rollups are exact, percentiles of sketches are within 2%, and those of VictoriaMetrics lie between two samples. Samples and five minutes
+are published of the newest days, hours of all."""
 
 from __future__ import annotations
 
@@ -17,11 +18,14 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 import numpy as np
 
 from benchmarks import tsbs
+from transforms.model import macros
 from warehouse.lake.lake import Lake
+from warehouse.tiers.publish import publish
 
 ROUNDS = 5
 SERIES = "INNER JOIN raw.metric_series AS s ON p.source = s.source AND p.series_id = s.series_id"
@@ -164,8 +168,16 @@ def beside_victoria_metrics(lake: Lake, folder: Path, days: list[date]) -> dict[
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "integration"))
     import servers
 
+    published = publish(lake)
+    print(f"# {published.path.name}: {published.bytes / 2**20:,.0f} MiB", flush=True)
+    newest = days[-lake.settings.publish.raw_days :]
     ratios = {}
-    with servers.victoria_metrics(program, folder, memory="4GB") as server, httpx.Client(base_url=server.url, timeout=300) as client:
+    with (
+        duckdb.connect(str(published.path), read_only=True, config={"threads": 2}) as hot,
+        servers.victoria_metrics(program, folder, memory="4GB") as server,
+        httpx.Client(base_url=server.url, timeout=300) as client,
+    ):
+        hot.execute(macros())
         for day in days:
             for lines in _lines(day):
                 client.post("/api/v1/import", content=lines).raise_for_status()
@@ -173,7 +185,7 @@ def beside_victoria_metrics(lake: Lake, folder: Path, days: list[date]) -> dict[
         for action in ("force_flush", "force_merge", "force_flush"):
             client.get(f"/internal/{action}").raise_for_status()
         for asked in RANGES:
-            mine, theirs = _timed(asked, lake, client, days)
+            mine, theirs = _timed(asked, hot, client, newest if asked.hours else days[1:])
             ratios[asked.name] = mine / theirs
             print(f"{asked.name:42}{mine * 1000:>10.1f} ms{theirs * 1000:>10.1f} ms{mine / theirs:>8.2f}", flush=True)
     return ratios
@@ -190,16 +202,15 @@ def _lines(day: date) -> Iterator[bytes]:
         yield b"".join(backfill.import_lines(given))
 
 
-def _timed(asked: Range, lake: Lake, client: httpx.Client, days: list[date]) -> tuple[float, float]:
+def _timed(asked: Range, hot: duckdb.DuckDBPyConnection, client: httpx.Client, days: list[date]) -> tuple[float, float]:
     dice = np.random.default_rng([7, len(asked.name), asked.hours])
-    hours = asked.hours or 24 * (len(days) - 1)
+    hours = asked.hours or 24 * len(days)
     mine, theirs = [], []
     for number in range(ROUNDS + 1):
-        latest = 24 * (len(days) - 1) - hours
-        start = datetime.combine(days[1], datetime.min.time()) + timedelta(hours=int(dice.integers(0, latest + 1)))
+        start = datetime.combine(days[0], datetime.min.time()) + timedelta(hours=int(dice.integers(0, 24 * len(days) - hours + 1)))
         end, host = start + timedelta(hours=hours), f"host_{dice.integers(0, tsbs.HOSTS)}"
         began = time.perf_counter()
-        rows = lake.connection.execute(statement(asked, host, start, end)).fetchall()
+        rows = hot.execute(statement(asked, host, start, end)).fetchall()
         between = time.perf_counter()
         answer = _range_query(client, asked, host, start, end)
         if number:
