@@ -94,7 +94,8 @@ def fill(folder: Path, days: list[date]) -> Lake:
 
         lake.land(Unit("tsbs", f"{day}", f"{day}", parts))
         print(f"# {day} landed", file=sys.stderr, flush=True)
-    _pass(lake, "raw.metric_points")
+    for table in ("raw.metric_series", "raw.metric_points"):
+        _pass(lake, table)
     settle(lake, tables=["raw.metric_points"], progress=lambda text: print(f"# {text}", file=sys.stderr, flush=True))
     lake.connection.execute(macros())
     for table in ROLLUPS:
