@@ -133,6 +133,7 @@ def _write_densely(lake: Lake, definition: Contract, day: date, paths: list[str]
     made = ", ".join(f"{expression} AS {identifier(name)}" for name, expression in dense.stored.items())
     others = f"* EXCLUDE ({', '.join(n for n in definition.column_names if n in dense.stored)}), {made}" if made else "*"
     query = f"SELECT {others} FROM (SELECT * FROM ({day_rows(definition, day)}) ORDER BY {dense.order})"
+    lake.folder(definition.storage_name)  # asked for once and remembered: another query on this connection would end the stream of rows
     try:
         dense.write(lake.connection.execute(query).to_arrow_reader(BATCH_ROWS), new_path)
     except NOT_DENSE:
