@@ -43,9 +43,9 @@ class _OpenFile:
         """Whether it is as large as files get."""
         return bool(self._sink.tell() >= FILE_BYTES)
 
-    def write(self, rows: pa.Table) -> None:
-        """Add row groups."""
-        self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+    def write(self, rows: pa.Table, row_group_rows: int) -> None:
+        """Add row groups of at most so many rows."""
+        self._writer.write_table(rows, row_group_size=row_group_rows)
 
     def close(self) -> None:
         """Write the footer."""
@@ -91,7 +91,7 @@ class DenseFile:
         if self._file is None:
             self.paths.append(self.new_path())
             self._file = _OpenFile(self.paths[-1], rows.schema, self._encodings, LEVEL, KEYS)
-        self._file.write(rows)
+        self._file.write(rows, ROW_GROUP_ROWS)
 
     def _end(self) -> None:
         if self._file is not None:
@@ -100,7 +100,7 @@ class DenseFile:
 
 
 class TrialFiles:
-    """Writes each table (at most ROW_GROUP_ROWS rows) as one row group, to a file whose columns have the encodings that are best for it.
+    """Writes each table as one row group, to a file whose columns have the encodings that are best for it.
 
     new_path: gives the path of a new file. statistics: columns whose least and greatest values are kept, for pruning.
     At most MAX_OPEN files are open at a time, beyond that the oldest is finished."""
@@ -115,7 +115,7 @@ class TrialFiles:
         encodings = {name: _best(table.column(name)) for name in table.column_names}
         weighty = {name: e for name, e in encodings.items() if table.column(name).null_count < table.num_rows * MOSTLY}
         file = next((f for f in self._open if _takes(f, table.schema, weighty)), None) or self._begin(table, encodings)
-        file.write(_widened(table, file.schema))
+        file.write(_widened(table, file.schema), max(table.num_rows, 1))
 
     def close(self) -> list[Path]:
         """Finish all files; returns their paths."""
@@ -220,7 +220,7 @@ def _options(encodings: Mapping[str, str], schema: pa.Schema, level: int, statis
         "column_encoding": {n: e for n, e in encodings.items() if n in names and e != DICTIONARY} or None,
         "dictionary_pagesize_limit": PAGE_BYTES,
         "data_page_size": PAGE_BYTES,
-        "max_rows_per_page": ROW_GROUP_ROWS,
+        "max_rows_per_page": 2**31 - 1,
         "write_statistics": [n for n in statistics if n in names] or False,
         "store_schema": False,
         "write_page_checksum": True,
