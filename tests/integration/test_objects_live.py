@@ -16,7 +16,8 @@ from tests.lakes import RememberedUnits
 from warehouse.errors import SourceError
 from warehouse.lake.connection import scratch
 from warehouse.lake.unit import Slice, Unit
-from warehouse.settings import LogTextSettings, Settings, SourceSettings, TableSettings
+from warehouse.settings import Settings
+from warehouse.settings.sources import LogTextSettings, SourceSettings, TableSettings
 
 pytestmark = pytest.mark.server
 DAY = Slice(date(2024, 1, 1), date(2024, 1, 2))

@@ -80,6 +80,7 @@ def write_sorted(
 def copy_sorted(
     connection: duckdb.DuckDBPyConnection, definition: Contract, select: str, path: str, options: str, values: tuple[object, ...] = ()
 ) -> None:
+    """Write the rows of a SELECT (with `?` for its values) in the order of the contract's sort key, as one file."""
     order = ", ".join(identifier(n) for n in definition.sort_key if n != "day")
     connection.execute(f"COPY ({select}{f' ORDER BY {order}' if order else ''}) TO {literal(path)} ({options})", list(values))
 
@@ -91,6 +92,7 @@ def _digest(connection: duckdb.DuckDBPyConnection, select: str, values: tuple[ob
 
 
 def file_digests(lake: Lake, definition: Contract, paths: Mapping[date, Sequence[str]]) -> dict[date, Digest]:
+    """Digest of each day's rows as its files give them through the view's own SQL. Raises duckdb.Error for a file that is no Parquet."""
     files = ", ".join(literal(p) for p in chain.from_iterable(paths.values()))
     hive = "hive_partitioning = true, hive_types = {'day': DATE}" if definition.has_day else "hive_partitioning = false"
     columns = ", ".join(f"NULL::{c.type} AS {identifier(c.name)}" for c in definition.stored_columns)
@@ -99,6 +101,7 @@ def file_digests(lake: Lake, definition: Contract, paths: Mapping[date, Sequence
 
 
 def day_digests(lake: Lake, definition: Contract, source: str) -> dict[date, Digest]:
+    """Digest of each day's rows in a FROM clause that has the contract's columns."""
     columns = ", ".join(identifier(n) for n in definition.column_names if n != "day")
     day = "day" if definition.has_day else f"DATE '{NO_DAY}' AS day"
     reader = lake.connection.execute(f"SELECT {columns}, {day} {source}").to_arrow_reader(BATCH_ROWS)

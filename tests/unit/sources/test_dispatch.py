@@ -14,7 +14,8 @@ from sources import KINDS, units
 from tests.lakes import RememberedUnits
 from warehouse.errors import ConfigError
 from warehouse.lake.unit import Slice, Unit
-from warehouse.settings import AnySource, GroupSettings, Settings, parse
+from warehouse.settings import Settings, parse
+from warehouse.settings.sources import AnySource, GroupSettings
 
 DAY = Slice(datetime(2024, 1, 1).date(), datetime(2024, 1, 2).date())
 TABLE = {"kind": "table", "path": "a.csv", "columns": {"time": "t", "body": "b"}, "table": "raw.logs"}

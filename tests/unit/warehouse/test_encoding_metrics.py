@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warehouse.contracts import contract
@@ -73,6 +73,7 @@ def bits(rows: pa.Table) -> list[int]:
     return values
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(BITS, min_size=1, max_size=40), min_size=1, max_size=6), st.sampled_from([1, 500, 1000, 15_000_000]))
 def test_every_bit_pattern_comes_back(patterns: list[list[int]], step_us: int) -> None:
     rows = table([np.array(p, np.int64).view(np.float64) for p in patterns], step_us=step_us)
