@@ -17,7 +17,8 @@ from dagster import (
 from orchestration.partitions import today
 from orchestration.resources import Platform
 from orchestration.runs import record_run
-from warehouse.settings import GroupSettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import GroupSettings
 
 MAX_ATTEMPTS = 3
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 from warehouse.errors import ConfigError
 from warehouse.lake.identity import batch_id
 from warehouse.lake.unit import Former, Known, Slice, Unit
-from warehouse.settings import GroupSettings, Settings, SourceSettings
+from warehouse.settings import Settings
+from warehouse.settings.sources import GroupSettings, SourceSettings
 
 KINDS = {
     "prometheus": "sources.prometheus",

@@ -23,7 +23,8 @@ from sources.incidents import TEXTS, TIMES, Incident, Incidents, UnreadableRecor
 from sources.input_file import InputFile
 from warehouse.errors import SourceError
 from warehouse.lake import Known, Part, Slice, Unit, batch_id
-from warehouse.settings import AlertmanagerSettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import AlertmanagerSettings
 
 EXPECTED = 'Alertmanager webhook body: {"version": "4", "alerts": [...]}'
 EVERY_STATE = {"active": "true", "silenced": "true", "inhibited": "true", "unprocessed": "true"}

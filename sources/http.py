@@ -17,7 +17,7 @@ import orjson
 
 from sources import login
 from warehouse.errors import ConfigError, SourceError
-from warehouse.settings import AuthSettings
+from warehouse.settings.sources import AuthSettings
 
 if TYPE_CHECKING:
     import httpx

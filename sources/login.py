@@ -7,7 +7,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from warehouse.errors import ConfigError
-from warehouse.settings import AuthSettings
+from warehouse.settings.sources import AuthSettings
 
 if TYPE_CHECKING:
     import httpx

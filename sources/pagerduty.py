@@ -17,7 +17,8 @@ from sources.files import file_units, is_line_file
 from sources.incidents import Incident, UnreadableRecordError, child, from_file, text, utc
 from sources.input_file import InputFile
 from warehouse.lake import Known, Part, Slice, Unit
-from warehouse.settings import PagerDutySettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import PagerDutySettings
 
 EXPECTED = 'PagerDuty incidents: {"incidents": [...]}, an array of incidents, or one incident a line'
 START_FIELDS = ("started_at", "start_time", "impact_started_at")

@@ -14,6 +14,7 @@ from warehouse.archive.file_hashes import live_files
 from warehouse.lake import Part, Slice, Unit
 from warehouse.lake.lake import Lake
 from warehouse.lake.state import NO_DAY
+from warehouse.lake.unit import Former
 from warehouse.settings import parse
 
 DAY = date(2026, 3, 1)
@@ -64,6 +65,34 @@ def points_unit(batch: str, points: Sequence[tuple[int, datetime, float | None]]
         yield Part("raw.metric_points", reader(POINT, points))
 
     return Unit(source, batch, fields.pop("origin", f"file {batch}"), parts, **fields)
+
+
+class RememberedUnits:
+    """What a source may ask a lake about its past (`Known`), of units that a test noted in `seen` by their origin."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Unit] = {}
+
+    def has(self, batch_id: str) -> bool:
+        """Whether a unit with this id was noted."""
+        return any(u.batch_id == batch_id for u in self.seen.values())
+
+    def has_size(self, size: int) -> bool:
+        """Whether a unit ends at this many bytes."""
+        return any(u.offset == size for u in self.seen.values())
+
+    def former_origins(self) -> tuple[str, ...]:
+        """All origins noted."""
+        return tuple(self.seen)
+
+    def former(self, origin: str) -> Former | None:
+        """The unit of an origin."""
+        unit = self.seen.get(origin)
+        return Former((unit.batch_id,), unit.offset, unit.digest) if unit else None
+
+    def watermark(self, table: str) -> datetime | None:
+        """None: no window was read."""
+        return None
 
 
 def day_slice(day: date = DAY) -> Slice:

@@ -18,7 +18,7 @@ from sources.table.reading import SUFFIXES, TableFile, open_table
 from warehouse.contracts.focus import MONEY
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.unit import Part
-from warehouse.settings import FocusSettings, TableSettings
+from warehouse.settings.sources import FocusSettings, TableSettings
 
 COSTS = "raw.costs"
 ALL_TAGS = "all tags"

@@ -19,7 +19,8 @@ from warehouse.errors import SourceError
 from warehouse.lake.connection import scratch
 from warehouse.lake.identity import batch_id
 from warehouse.lake.unit import Former, Known, Part, Slice, Unit
-from warehouse.settings import FocusSettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import FocusSettings
 
 PERIOD = "(BillingAccountId = ? AND BillingPeriodStart = ?)"
 Opener = Callable[[duckdb.DuckDBPyConnection], Iterator[Part]]

@@ -22,7 +22,8 @@ from sources.times import TimeFormat
 from warehouse.errors import SourceError
 from warehouse.lake.connection import scratch
 from warehouse.lake.unit import Known, Part, Slice, Unit
-from warehouse.settings import LogTextSettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import LogTextSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa

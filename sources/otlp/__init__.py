@@ -10,7 +10,8 @@ from sources.files import file_units, is_line_file
 from sources.input_file import InputFile
 from sources.otlp.reading import parts
 from warehouse.lake.unit import Known, Part, Slice, Unit
-from warehouse.settings import OtlpSettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import OtlpSettings
 
 
 def units(name: str, settings: OtlpSettings, *, config: Settings, known: Known, window: Slice) -> Iterator[Unit]:

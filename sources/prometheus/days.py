@@ -12,7 +12,8 @@ from sources.prometheus.metadata import Facts
 from sources.prometheus.spool import Spool
 from sources.prometheus.windows import Asker, detect
 from warehouse.lake import Known, Slice, Unit, batch_id
-from warehouse.settings import PrometheusSettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import PrometheusSettings
 
 DAY = timedelta(days=1)
 

@@ -14,7 +14,7 @@ from sources.http import HttpServer, ServerError
 from sources.prometheus import lines, matrix
 from sources.prometheus.samples import Answer, Collector, TooManySamplesError
 from warehouse.errors import SourceError
-from warehouse.settings import PrometheusSettings
+from warehouse.settings.sources import PrometheusSettings
 
 DAY_MS = 86_400_000
 SMALLEST_MS = 1000

@@ -16,7 +16,7 @@ from warehouse.contracts import Contract
 from warehouse.errors import SourceError
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.unit import Part
-from warehouse.settings import TableSettings
+from warehouse.settings.sources import TableSettings
 
 LAKE_COLUMNS = ("source", "batch_id", "day")
 LABEL_COLUMN = {"raw.spans": "attributes", "raw.logs": "attributes", "raw.incidents": "labels", "raw.changes": "labels"}

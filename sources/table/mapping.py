@@ -13,7 +13,7 @@ from sources.table.reading import TableFile
 from sources.times import INTEGERS, TimeFormat, detect, is_time
 from warehouse.errors import SourceError
 from warehouse.lake.connection import identifier, literal
-from warehouse.settings import TableSettings
+from warehouse.settings.sources import TableSettings
 
 NUMERIC = ("DOUBLE", "FLOAT", "DECIMAL", "BOOLEAN", *INTEGERS)
 PLAIN = re.compile(r"[\w .()%/|:-]+")

@@ -19,7 +19,7 @@ from sources.ucum import base_unit
 from warehouse.errors import SourceError
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.unit import Part
-from warehouse.settings import MetricColumn, TableSettings
+from warehouse.settings.sources import MetricColumn, TableSettings
 
 NAMES = ("time", "value", "metric_name", "kind", "unit", "description")
 NAMED = Converted("NULL", "r_metric_name <> ''", (("coalesce(r_metric_name, '') = ''", "metric_name_missing"),))

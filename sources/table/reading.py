@@ -17,7 +17,7 @@ from sources.streams import is_utf8
 from sources.table.rejects import IntArray, csv_damage, csv_lines, damaged_lines, no_damage, register_lines
 from warehouse.errors import SourceError
 from warehouse.lake.connection import identifier, literal
-from warehouse.settings import TableSettings
+from warehouse.settings.sources import TableSettings
 
 SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json"}
 DELIMITERS = ",;\t|"

@@ -17,7 +17,8 @@ from warehouse.contracts import Contract, contract
 from warehouse.errors import ConfigError, SourceError
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.unit import Known, Part, Slice, Unit
-from warehouse.settings import Settings, TableSettings
+from warehouse.settings import Settings
+from warehouse.settings.sources import TableSettings
 
 GROWING = {"csv", "ndjson"}
 

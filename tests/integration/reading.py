@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from sources.prometheus import units
 from warehouse.lake import Former, Slice, Unit, scratch
-from warehouse.settings import PrometheusSettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import PrometheusSettings
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 

@@ -16,7 +16,7 @@ from sources.alertmanager import fingerprint
 from tests.lakes import open_lake
 from warehouse.lake import Slice
 from warehouse.lake.lake import Lake
-from warehouse.settings import AlertmanagerSettings, GroupSettings
+from warehouse.settings.sources import AlertmanagerSettings, GroupSettings
 
 pytestmark = pytest.mark.server
 

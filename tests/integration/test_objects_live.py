@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -12,10 +12,12 @@ from pyarrow import fs
 
 from sources import units
 from sources.objects import store
+from tests.lakes import RememberedUnits
 from warehouse.errors import SourceError
 from warehouse.lake.connection import scratch
-from warehouse.lake.unit import Former, Slice, Unit
-from warehouse.settings import LogTextSettings, Settings, SourceSettings, TableSettings
+from warehouse.lake.unit import Slice, Unit
+from warehouse.settings import Settings
+from warehouse.settings.sources import LogTextSettings, SourceSettings, TableSettings
 
 pytestmark = pytest.mark.server
 DAY = Slice(date(2024, 1, 1), date(2024, 1, 2))
@@ -29,27 +31,8 @@ TABLE = TableSettings.model_validate(
 )
 
 
-class Memory:
-    """A lake that remembers units, and rows read per table."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, Unit] = {}
-
-    def has(self, batch_id: str) -> bool:
-        return any(u.batch_id == batch_id for u in self.seen.values())
-
-    def has_size(self, size: int) -> bool:
-        return True
-
-    def former_origins(self) -> tuple[str, ...]:
-        return tuple(self.seen)
-
-    def former(self, origin: str) -> Former | None:
-        unit = self.seen.get(origin)
-        return Former((unit.batch_id,), unit.offset, unit.digest) if unit else None
-
-    def watermark(self, table: str) -> datetime | None:
-        return None
+class Memory(RememberedUnits):
+    """Reads units, and remembers them."""
 
     def run(self, settings: SourceSettings, config: Settings) -> dict[str, int]:
         found = {}

@@ -16,7 +16,8 @@ from reading import Lake, Read, read_days
 
 from sources.prometheus import units
 from warehouse.lake import Slice, scratch
-from warehouse.settings import PrometheusSettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import PrometheusSettings
 
 pytestmark = [pytest.mark.server, pytest.mark.realdata]
 

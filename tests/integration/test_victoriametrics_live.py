@@ -18,7 +18,8 @@ from sources.http import HttpServer
 from sources.prometheus import units
 from sources.prometheus.windows import detect
 from warehouse.lake import Slice
-from warehouse.settings import PrometheusSettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import PrometheusSettings
 
 pytestmark = [pytest.mark.server, pytest.mark.realdata]
 

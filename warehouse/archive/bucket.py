@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from warehouse.archive.storage import Storage
 from warehouse.errors import ArchiveError
 from warehouse.lake.identity import CHUNK
+from warehouse.lake.objects import client
 from warehouse.settings import LakeSettings
 
 DELETE_AT_ONCE = 1000
@@ -29,7 +29,7 @@ class Bucket(Storage):
             raise ArchiveError(f"archive.path {address} names no bucket; write s3://bucket/prefix")
         self.bucket, self.prefix = bucket, prefix.strip("/")
         self.root = f"s3://{bucket}/{self.prefix}".rstrip("/")
-        self._client = _client(settings)
+        self._client = client(settings)
         self._temporary = settings.temp_directory
 
     def listing(self, under: str = "") -> dict[str, int]:
@@ -128,20 +128,3 @@ class Bucket(Storage):
             if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in but:
                 raise
             raise ArchiveError(f"{self.url(path)} cannot be {act}: {error}") from None
-
-
-def _client(settings: LakeSettings) -> Any:
-    """Bounded retries and times; checksums only where the store asks for them, because not every S3-compatible store knows them."""
-    import boto3  # type: ignore[import-untyped]
-    from botocore.config import Config  # type: ignore[import-untyped]
-
-    options = Config(
-        connect_timeout=10,
-        read_timeout=60,
-        retries={"max_attempts": 5, "mode": "standard"},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "path" if settings.s3_endpoint else "auto"},
-    )
-    endpoint = f"{'https' if settings.s3_use_ssl else 'http'}://{settings.s3_endpoint}" if settings.s3_endpoint else None
-    return boto3.client("s3", endpoint_url=endpoint, region_name=settings.s3_region, config=options)

@@ -17,7 +17,7 @@ from warehouse.contracts import CONTRACTS, Contract
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.lake import Lake
 from warehouse.lake.parquet_keys import key_for
-from warehouse.lake.rewriting import rollback
+from warehouse.lake.replacing import rollback
 
 DEFINITION = "definition "
 

@@ -45,7 +45,7 @@ def scratch(settings: LakeSettings | None = None, *, file: Path | None = None) -
     settings = settings or LakeSettings()
     config: dict[str, str | int] = {
         "memory_limit": _half(settings.memory_limit),
-        "temp_directory": _spill_folder(settings),
+        "temp_directory": spill_folder(settings),
         "preserve_insertion_order": "false",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
@@ -72,9 +72,10 @@ def sweep_spills(settings: LakeSettings, *, older_than_s: float) -> int:
     return swept
 
 
-def _spill_folder(settings: LakeSettings) -> str:
-    """A folder for this connection alone, which DuckDB makes when it needs it: instances that share one overwrite each other's pages, and
-    then count rows that are not theirs."""
+def spill_folder(settings: LakeSettings) -> str:
+    """A path for a folder of one connection's (or one writer's) alone, which is made when it is needed and swept when its process died.
+
+    DuckDB instances that share one overwrite each other's pages, and then count rows that are not theirs."""
     return str(_temp_base(settings) / f"{SPILL}{os.getpid()}-{uuid4().hex}")
 
 

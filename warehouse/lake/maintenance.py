@@ -1,5 +1,5 @@
 """Keeping the lake small and clean: the log files that every commit adds are merged, old snapshots and what only they need go, and so do
-the files of writers that died. Ways in which maintenance changes the rows of a table's day are in `rewriting` and `removal`.
+the files of writers that died. Ways in which maintenance changes the rows of a table's day are in `rewriting`, `replacing` and `removal`.
 
 Nothing that is younger than a day is touched: a reader may still need it, a writer may be about to register it."""
 
@@ -17,7 +17,8 @@ from warehouse.errors import LakeError
 from warehouse.lake.connection import literal, sweep_spills
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import partition
-from warehouse.lake.rewriting import SETTLED_PARQUET, Replacement, forget, replace_files
+from warehouse.lake.replacing import Replacement, replace_files
+from warehouse.lake.sorted_files import SETTLED_PARQUET, forget
 from warehouse.lake.state import NO_DAY
 
 GRACE = timedelta(hours=24)

@@ -2,7 +2,8 @@
 
 DuckLake counts NULLs from the files that have a column, so a column that every landed file fills would be taken for one without NULL, and
 the optimizer would read `coalesce(column, ...)` as the column alone: NULL for every settled row. A row of NULLs that is written and
-deleted once, before any other, makes the catalog's statistics say the truth, which they never unlearn."""
+deleted once, before any other, makes the catalog's statistics say the truth, which they never unlearn. It takes two transactions: of rows
+that one transaction both inserts and deletes DuckLake learns nothing. So a reader can see the row for a moment when the tables are new."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from warehouse.errors import LakeError, RetentionError
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import Partition, SomeRows, partition
-from warehouse.lake.rewriting import SETTLED_PARQUET, Replacement, day_rows, forget, new_file, replace_files, rollback, write_sorted
+from warehouse.lake.replacing import Replacement, replace_files, rollback
+from warehouse.lake.sorted_files import SETTLED_PARQUET, day_rows, forget, new_file, write_sorted
 from warehouse.lake.state import NO_DAY, append_states, insert, utc_now
 
 

@@ -1,32 +1,43 @@
-"""Maintenance's ways to write rows that are there already: `rewrite` (a day sorted and dense) and `put_day` (from the archive), on one
-primitive that swaps files and refuses when what it was told about is not what is there. Taking rows away is `removal`."""
+"""Maintenance's ways to write rows that are there already: `rewrite` (a day sorted and dense) and `put_day` (from the archive). Taking rows
+away is `removal`."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain
 from pathlib import Path
-from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
 
-from warehouse.contracts import CONTRACTS, Contract, contract
-from warehouse.contracts.ddl import decoded
+from warehouse.contracts import Contract, contract
 from warehouse.errors import LakeError
-from warehouse.lake.connection import identifier, literal
-from warehouse.lake.digest import BATCH_ROWS, Digest, quick_digest, quick_digests
+from warehouse.lake.connection import identifier, spill_folder
+from warehouse.lake.digest import BATCH_ROWS, Digest
 from warehouse.lake.lake import Lake
-from warehouse.lake.partitions import SETTLED, SORTED, Partition, nothing, partition, partitions
+from warehouse.lake.objects import upload
+from warehouse.lake.partitions import partition, partitions
+from warehouse.lake.replacing import Replacement, replace_files
+from warehouse.lake.sorted_files import (
+    SETTLED_PARQUET,
+    WITHOUT_DICTIONARIES,
+    copy_sorted,
+    day_digests,
+    day_rows,
+    days_condition,
+    file_digests,
+    forget,
+    new_file,
+    write_sorted,
+)
 from warehouse.lake.space import refuse_full
-from warehouse.lake.state import NO_DAY, append_states
+from warehouse.lake.state import append_states
 
-SETTLED_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 524288"
 NOT_DENSE = (duckdb.Error, pa.ArrowException, ValueError, OverflowError)
 """What a dense form raises for rows that it cannot hold; a plain file holds every row. A full disk is none of these."""
-WITHOUT_DICTIONARIES = f"{SETTLED_PARQUET}, DICTIONARY_SIZE_LIMIT 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +49,6 @@ class Rewritten:
     files_before: int = 0
     bytes_before: int = 0
     bytes_after: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Replacement:
-    """A partition as it was seen, and what is to stand in its place: files of so many rows together, or nothing."""
-
-    before: Partition
-    paths: tuple[str, ...]
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,11 @@ def rewrite(lake: Lake, table: str, days: Collection[date], dense: DenseForm | N
     parts = [p for p in partitions(lake.connection, [definition.storage_name]) if p.day in days and p.files and not p.settled]
     if not parts:
         return Rewritten()
-    refuse_full(lake.settings.lake, lake.catalog.data_path, needed=sum(p.bytes for p in parts))
+    written_to = lake.catalog.data_path if lake.data_folder else spill_folder(lake.settings.lake)
+    refuse_full(lake.settings.lake, written_to, needed=sum(p.bytes for p in parts))
     paths: dict[date, list[str]] = {p.day: [] for p in parts}
     try:
-        _write_days(lake, definition, paths, dense if lake.data_folder else None)
+        _write_days(lake, definition, paths, dense)
     except BaseException:
         forget(*chain.from_iterable(paths.values()))
         raise
@@ -104,14 +107,14 @@ def _write_days(lake: Lake, definition: Contract, paths: dict[date, list[str]], 
             _write_plainly(lake, definition, day, paths[day], SETTLED_PARQUET)
         else:
             _write_densely(lake, definition, day, paths[day], dense)
-    expected = _day_digests(lake, definition, f"FROM {definition.full_name} WHERE {_where(definition, paths)}")
+    expected = day_digests(lake, definition, f"FROM {definition.full_name} WHERE {days_condition(definition, paths)}")
     found = _readable_digests(lake, definition, paths)
     for day in paths:
         if found.get(day) != expected.get(day):
             forget(*paths[day])
             paths[day].clear()
             _write_plainly(lake, definition, day, paths[day], WITHOUT_DICTIONARIES)
-    if _file_digests(lake, definition, paths) != expected:
+    if file_digests(lake, definition, paths) != expected:
         raise LakeError(
             f"{definition.full_name}: the sorted files of {min(paths)} to {max(paths)} do not hold the lake's rows; nothing was changed"
         )
@@ -120,117 +123,46 @@ def _write_days(lake: Lake, definition: Contract, paths: dict[date, list[str]], 
 
 def _write_plainly(lake: Lake, definition: Contract, day: date, paths: list[str], options: str) -> None:
     paths.append(new_file(lake, definition, day, settled=True))
-    _copy_sorted(lake.connection, definition, day_rows(definition, day), paths[-1], options)
+    copy_sorted(lake.connection, definition, day_rows(definition, day), paths[-1], options)
 
 
 def _write_densely(lake: Lake, definition: Contract, day: date, paths: list[str], dense: DenseForm) -> None:
-    """Write a day in its dense form. What that form cannot hold (a number beyond its range) leaves no files, and the day differs."""
+    """Write a day in its dense form. What that form cannot hold (a number beyond its range) leaves no files, and the day differs.
 
-    def new_path() -> Path:
-        paths.append(new_file(lake, definition, day, settled=True))
-        return Path(paths[-1])
-
+    Object stores get finished files, which are written where DuckDB spills to."""
     made = ", ".join(f"{expression} AS {identifier(name)}" for name, expression in dense.stored.items())
     others = f"* EXCLUDE ({', '.join(n for n in definition.column_names if n in dense.stored)}), {made}" if made else "*"
     query = f"SELECT {others} FROM (SELECT * FROM ({day_rows(definition, day)}) ORDER BY {dense.order})"
+    lake.folder(definition.storage_name)  # asked for once and remembered: a query beside the stream of rows would end it
+    unfinished = Path(spill_folder(lake.settings.lake))
+
+    def new_path() -> Path:
+        paths.append(new_file(lake, definition, day, settled=True))
+        if lake.data_folder:
+            return Path(paths[-1])
+        unfinished.mkdir(parents=True, exist_ok=True)
+        return unfinished / Path(paths[-1]).name
+
     try:
         dense.write(lake.connection.execute(query).to_arrow_reader(BATCH_ROWS), new_path)
+        for path in [] if lake.data_folder else paths:
+            upload(lake.settings.lake, unfinished / Path(path).name, path)
     except NOT_DENSE:
         forget(*paths)
         paths.clear()
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _readable_digests(lake: Lake, definition: Contract, paths: Mapping[date, Sequence[str]]) -> dict[date, Digest]:
     """Digests of the days whose files can be read back; one that cannot does not keep the others from being proved."""
     written = {day: files for day, files in paths.items() if files}
     try:
-        return _file_digests(lake, definition, written) if written else {}
+        return file_digests(lake, definition, written) if written else {}
     except duckdb.Error:
         if len(written) == 1:
             return {}
     return {d: digest for day in written for d, digest in _readable_digests(lake, definition, {day: written[day]}).items()}
-
-
-def _file_digests(lake: Lake, definition: Contract, paths: Mapping[date, Sequence[str]]) -> dict[date, Digest]:
-    files = ", ".join(literal(p) for p in chain.from_iterable(paths.values()))
-    hive = "hive_partitioning = true, hive_types = {'day': DATE}" if definition.has_day else "hive_partitioning = false"
-    columns = ", ".join(f"NULL::{c.type} AS {identifier(c.name)}" for c in definition.stored_columns)
-    stored = f"(SELECT {columns} WHERE FALSE UNION ALL BY NAME FROM read_parquet([{files}], union_by_name = true, {hive}))"
-    return _day_digests(lake, definition, f"FROM ({decoded(definition, stored)})")
-
-
-def _day_digests(lake: Lake, definition: Contract, source: str) -> dict[date, Digest]:
-    columns = ", ".join(identifier(n) for n in definition.column_names if n != "day")
-    day = "day" if definition.has_day else f"DATE '{NO_DAY}' AS day"
-    reader = lake.connection.execute(f"SELECT {columns}, {day} {source}").to_arrow_reader(BATCH_ROWS)
-    with lake.connection.cursor() as cursor:
-        return quick_digests(cursor, reader)
-
-
-def _where(definition: Contract, days: Collection[date]) -> str:
-    """Condition for days: bounds, by which files are left out, and the days themselves."""
-    if not definition.has_day:
-        return "TRUE"
-    named = ", ".join(f"DATE '{d}'" for d in sorted(days))
-    return f"day >= DATE '{min(days)}' AND day <= DATE '{max(days)}' AND day IN ({named})"
-
-
-def new_file(lake: Lake, definition: Contract, day: date, *, settled: bool = False) -> str:
-    """A new path for sorted rows of a day, where the lake can register it.
-
-    settled: settling has nothing left to do with it; so it is with all sorted files of tables that have no dense form."""
-    folder = lake.folder(definition.storage_name) + (f"/day={day}" if definition.has_day else "")
-    if "://" not in folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    return f"{folder}/{SETTLED if settled or definition.encoding is None else SORTED}{uuid4()}.parquet"
-
-
-def forget(*paths: str | None) -> None:
-    """Delete files that were not registered (those of object stores are swept as orphans)."""
-    for path in paths:
-        if path is not None and "://" not in path:
-            Path(path).unlink(missing_ok=True)
-
-
-def day_rows(definition: Contract, day: date, *, condition: str | None = None) -> str:
-    """The SELECT of a day's rows without the partition column, optionally only those for which a condition (with `?`) is not TRUE."""
-    columns = ", ".join(identifier(n) for n in definition.column_names if n != "day") if definition.has_day else "*"
-    where = f"day = DATE '{day}'" if definition.has_day else "TRUE"
-    keep = f" AND ({condition}) IS NOT TRUE" if condition else ""
-    return f"SELECT {columns} FROM {definition.full_name} WHERE {where}{keep}"
-
-
-def write_sorted(
-    lake: Lake, connection: duckdb.DuckDBPyConnection, definition: Contract, select: str, path: str, values: tuple[object, ...] = ()
-) -> None:
-    """Write the rows of a SELECT sorted, and prove that the file holds them bit for bit.
-
-    DuckDB's dictionaries make all NaN one and 0.0 of -0.0; where that would change a row, the file is written without them."""
-    lake.step("settling")
-    try:
-        expected = _digest(connection, select, values)
-        for options in (SETTLED_PARQUET, WITHOUT_DICTIONARIES):
-            _copy_sorted(connection, definition, select, path, options, values)
-            if _digest(connection, f"SELECT * FROM read_parquet({literal(path)}, hive_partitioning = false)") == expected:
-                lake.step("settled")
-                return
-        raise LakeError(f"{definition.full_name}: {path} does not hold the {expected.rows} rows it should; nothing was changed")
-    except BaseException:
-        forget(path)
-        raise
-
-
-def _copy_sorted(
-    connection: duckdb.DuckDBPyConnection, definition: Contract, select: str, path: str, options: str, values: tuple[object, ...] = ()
-) -> None:
-    order = ", ".join(identifier(n) for n in definition.sort_key if n != "day")
-    connection.execute(f"COPY ({select}{f' ORDER BY {order}' if order else ''}) TO {literal(path)} ({options})", list(values))
-
-
-def _digest(connection: duckdb.DuckDBPyConnection, select: str, values: tuple[object, ...] = ()) -> Digest:
-    reader = connection.execute(select, list(values)).to_arrow_reader(BATCH_ROWS)
-    with connection.cursor() as cursor:
-        return quick_digest(cursor, reader)
 
 
 def put_day(
@@ -256,56 +188,3 @@ def put_day(
         forget(path)
         raise LakeError(f"{definition.full_name} {day} was written at the same time; nothing was changed. Run it again")
     return count
-
-
-def replace_files(
-    lake: Lake, replacements: Sequence[Replacement], message: str, *, within: Callable[[], None] = lambda: None
-) -> list[Replacement]:
-    """In one transaction: the files of partitions of one table out, one file (or none) for each in, and whatever `within` adds to it.
-
-    Partitions whose files are not those of `before` any more are left alone; returned are the others. When this raises, the new files may
-    be registered already: they must not be deleted (what is not registered is swept as an orphan).
-    Raises LakeError when a partition would not hold the rows it should."""
-    connection, name = lake.connection, replacements[0].before.storage_name
-    definition = next((c for c in CONTRACTS.values() if c.storage_name == name and c.shape != "log"), None)
-    with lake.catalog.lock((definition.full_name if definition else name, "maintenance")):
-        connection.execute("BEGIN")
-        try:
-            present = {p.day: p for p in partitions(connection, [name])}
-            done = [r for r in replacements if present.get(r.before.day, nothing(name, r.before.day)) == r.before]
-            if not done:
-                connection.execute("ROLLBACK")
-                return []
-            where = _where(definition, [r.before.day for r in done]) if definition else "TRUE"
-            connection.execute(f"DELETE FROM {name} WHERE {where}")
-            lake.step("replacing")
-            lake.register(name, [p for r in done for p in r.paths], hive=definition is not None and definition.has_day)
-            _refuse_other_rows(connection, name, where, done, message)
-            within()
-            connection.execute("CALL lake.set_commit_message('lakebed', ?)", [message])
-            connection.execute("COMMIT")
-        except duckdb.TransactionException as error:
-            rollback(connection)
-            if "conflict" in str(error).lower():
-                return []
-            raise LakeError(f"{message}: the commit failed: {error}") from error
-        except BaseException:
-            rollback(connection)
-            raise
-    lake.step("replaced")
-    return done
-
-
-def _refuse_other_rows(connection: duckdb.DuckDBPyConnection, name: str, where: str, done: Sequence[Replacement], message: str) -> None:
-    wanted = sum(r.rows for r in done)
-    found = connection.execute(f"SELECT count(*) FROM {name} WHERE {where}").fetchone() if wanted else (0,)
-    if found is None or found[0] != wanted:
-        raise LakeError(f"{message}: {found} rows instead of {wanted}; nothing was changed")
-
-
-def rollback(connection: duckdb.DuckDBPyConnection) -> None:
-    """End the open transaction, if there is one, without effect."""
-    try:
-        connection.execute("ROLLBACK")
-    except duckdb.TransactionException:
-        return

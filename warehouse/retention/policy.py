@@ -15,7 +15,8 @@ from typing import Literal
 
 from warehouse.contracts import CONTRACTS
 from warehouse.retention.rows import RowClass, RowFilter, can_tell, classes_of
-from warehouse.settings import RetentionRule, ServiceRule
+from warehouse.settings import ServiceRule
+from warehouse.settings.retention import RetentionRule
 
 Action = Literal["keep", "archive", "drop"]
 HoldKind = Literal["manual", "legal", "incident"]

@@ -8,7 +8,8 @@ from datetime import date, timedelta
 
 from warehouse.lake.lake import Lake
 from warehouse.retention.policy import Action, Decision, Piece
-from warehouse.settings import PublishSettings, StoragePriceSettings
+from warehouse.settings import PublishSettings
+from warehouse.settings.retention import StoragePriceSettings
 
 GB = 1e9
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from warehouse.contracts import Contract
 from warehouse.lake.connection import identifier, literal
-from warehouse.settings import RetentionRule, ServiceRule
+from warehouse.settings import ServiceRule
+from warehouse.settings.retention import RetentionRule
 
 SERVICE_LABELS = ("service.name", "service", "app", "job")
 RESOURCE_LABELS = ("cloud.resource_id", "ResourceId", "k8s.pod.uid", "host.id", "instance")

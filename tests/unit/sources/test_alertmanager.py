@@ -17,7 +17,8 @@ from sources.incidents import SCHEMA
 from warehouse.contracts import contract
 from warehouse.errors import SourceError
 from warehouse.lake import Former, Slice, Unit, scratch
-from warehouse.settings import AlertmanagerSettings, GroupSettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import AlertmanagerSettings, GroupSettings
 
 at = datetime.fromisoformat
 NOW = at("2026-11-23T12:00:00")

@@ -11,45 +11,24 @@ from typing import Any
 import pytest
 
 from sources import KINDS, units
+from tests.lakes import RememberedUnits
 from warehouse.errors import ConfigError
-from warehouse.lake.unit import Former, Slice, Unit
-from warehouse.settings import AnySource, GroupSettings, Settings, parse
+from warehouse.lake.unit import Slice, Unit
+from warehouse.settings import Settings, parse
+from warehouse.settings.sources import AnySource, GroupSettings
 
 DAY = Slice(datetime(2024, 1, 1).date(), datetime(2024, 1, 2).date())
 TABLE = {"kind": "table", "path": "a.csv", "columns": {"time": "t", "body": "b"}, "table": "raw.logs"}
 LOG = {"kind": "log_text", "path": "a.csv", "pattern": "json"}
 
 
-class Memory:
-    """A lake that remembers units."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, Unit] = {}
-
-    def has(self, batch_id: str) -> bool:
-        return any(u.batch_id == batch_id for u in self.seen.values())
-
-    def has_size(self, size: int) -> bool:
-        return False
-
-    def former_origins(self) -> tuple[str, ...]:
-        return tuple(self.seen)
-
-    def former(self, origin: str) -> Former | None:
-        unit = self.seen.get(origin)
-        return Former((unit.batch_id,), unit.offset, unit.digest) if unit else None
-
-    def watermark(self, table: str) -> datetime | None:
-        return None
-
-
-def run(folder: Path, known: Memory, *inputs: dict[str, Any]) -> list[Unit]:
+def run(folder: Path, known: RememberedUnits, *inputs: dict[str, Any]) -> list[Unit]:
     (folder / "a.csv").write_text("t,b\n2024-01-01,x\n")
     os.utime(folder / "a.csv", (time.time() - 3600,) * 2)
     return read(folder, known, *inputs)
 
 
-def read(folder: Path, known: Memory, *inputs: dict[str, Any]) -> list[Unit]:
+def read(folder: Path, known: RememberedUnits, *inputs: dict[str, Any]) -> list[Unit]:
     group = GroupSettings.model_validate({"kind": "group", "inputs": inputs})
     found = list(units("s", group, config=Settings(root=folder), known=known, window=DAY))
     known.seen.update({u.origin: u for u in found})
@@ -58,11 +37,11 @@ def read(folder: Path, known: Memory, *inputs: dict[str, Any]) -> list[Unit]:
 
 def test_two_inputs_of_one_file_need_names(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"sources\.s: two inputs read a\.csv; give one of them a `name`"):
-        run(tmp_path, Memory(), TABLE, LOG)
+        run(tmp_path, RememberedUnits(), TABLE, LOG)
 
 
 def test_named_inputs_keep_their_own_accounts(tmp_path: Path) -> None:
-    known = Memory()
+    known = RememberedUnits()
     first = run(tmp_path, known, {**TABLE, "name": "rows"}, LOG)
     assert [u.origin for u in first] == ["a.csv#rows", "a.csv"]
     assert len({u.batch_id for u in first}) == 2
@@ -70,7 +49,7 @@ def test_named_inputs_keep_their_own_accounts(tmp_path: Path) -> None:
 
 
 def test_a_log_that_one_input_brought_is_not_a_former_log_of_another(tmp_path: Path) -> None:
-    known = Memory()
+    known = RememberedUnits()
     settings = {"kind": "log_text", "path": "a.csv", "pattern": "json"}
     assert [u.origin for u in run(tmp_path, known, {**settings, "name": "one"})] == ["a.csv#one"]
     assert [u.bytes_read for u in run(tmp_path, known, {**settings, "name": "two"})] == [17]
@@ -78,7 +57,7 @@ def test_a_log_that_one_input_brought_is_not_a_former_log_of_another(tmp_path: P
 
 
 def test_a_named_input_knows_its_renamed_log(tmp_path: Path) -> None:
-    known = Memory()
+    known = RememberedUnits()
     log = {"kind": "log_text", "path": "*.csv*", "pattern": "json", "name": "one"}
     run(tmp_path, known, log)
     (tmp_path / "a.csv").rename(tmp_path / "a.csv.1")
@@ -89,7 +68,7 @@ def test_a_named_input_knows_its_renamed_log(tmp_path: Path) -> None:
 
 
 def test_disabled_inputs_are_not_read(tmp_path: Path) -> None:
-    assert [u.origin for u in run(tmp_path, Memory(), {**TABLE, "enabled": False}, LOG)] == ["a.csv"]
+    assert [u.origin for u in run(tmp_path, RememberedUnits(), {**TABLE, "enabled": False}, LOG)] == ["a.csv"]
 
 
 def test_a_group_in_a_file_is_checked_to_the_key(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from warehouse.errors import SourceError
 from warehouse.lake.connection import scratch
 from warehouse.lake.identity import batch_id, file_digest
 from warehouse.lake.unit import Former, Part, Unit
-from warehouse.settings import FileSourceSettings, LakeSettings, Settings
+from warehouse.settings import LakeSettings, Settings
+from warehouse.settings.sources import FileSourceSettings
 
 LONG_AGO = time.time() - 86_400
 

@@ -17,7 +17,7 @@ import pytest
 import sources.http
 from sources.http import BrokenAnswerError, HttpServer, ServerError
 from warehouse.errors import ConfigError, SourceError
-from warehouse.settings import AuthSettings
+from warehouse.settings.sources import AuthSettings
 
 SECRET = "s3cr3t-t0ken"
 

@@ -16,7 +16,8 @@ from sources.inbox import accept, deliveries, reject
 from warehouse.errors import SourceError
 from warehouse.lake.connection import scratch
 from warehouse.lake.unit import Former, Part, Unit
-from warehouse.settings import FileSourceSettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import FileSourceSettings
 
 
 class Nothing:

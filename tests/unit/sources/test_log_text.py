@@ -15,7 +15,8 @@ from sources.log_text import units
 from warehouse.errors import ConfigError, SourceError
 from warehouse.lake.connection import scratch
 from warehouse.lake.unit import Former, Slice
-from warehouse.settings import LogTextSettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import LogTextSettings
 
 DAY = Slice(datetime(2024, 1, 1).date(), datetime(2024, 1, 2).date())
 WRITTEN = 1_700_000_000

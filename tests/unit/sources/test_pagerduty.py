@@ -18,7 +18,8 @@ from tests.lakes import open_lake
 from warehouse.contracts import contract
 from warehouse.errors import SourceError
 from warehouse.lake import Former, Slice, Unit, scratch
-from warehouse.settings import PagerDutySettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import PagerDutySettings
 
 at = datetime.fromisoformat
 DAYS = Slice(date(2026, 11, 1), date(2026, 12, 1))

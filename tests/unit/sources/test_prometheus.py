@@ -21,7 +21,8 @@ from sources.prometheus import units
 from warehouse.contracts.series import series_id
 from warehouse.errors import ShrunkSourceError, SourceError
 from warehouse.lake import Former, Slice, Unit, scratch
-from warehouse.settings import LakeSettings, PrometheusSettings, Settings
+from warehouse.settings import LakeSettings, Settings
+from warehouse.settings.sources import PrometheusSettings
 
 at = datetime.fromisoformat
 EPOCH = at("1970-01-01")

@@ -22,7 +22,8 @@ from warehouse.contracts.series import series_id
 from warehouse.errors import ConfigError, SourceError
 from warehouse.lake.connection import scratch
 from warehouse.lake.unit import Former, Slice
-from warehouse.settings import Settings, TableSettings
+from warehouse.settings import Settings
+from warehouse.settings.sources import TableSettings
 
 DAY = Slice(datetime(2024, 1, 1).date(), datetime(2024, 1, 2).date())
 LONG = {"table": "raw.metric_points", "columns": {"time": "ts", "value": "v", "metric_name": "m"}, "labels": {"host": "h"}}

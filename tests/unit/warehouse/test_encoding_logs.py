@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.log_sets import SCHEMA
 from warehouse.contracts import log_columns
 from warehouse.contracts.raw import LOGS
 from warehouse.tiers.encoding import logs
@@ -24,28 +25,6 @@ from warehouse.tiers.encoding.log_times import read_times
 from warehouse.tiers.encoding.masking import COARSE, FINE, MARK, mask
 
 NOON = 1_772_366_400_000_000_000
-MAP = pa.map_(pa.string(), pa.string())
-SCHEMA = pa.schema(
-    {
-        "source": pa.string(),
-        "log_id": pa.string(),
-        "time": pa.timestamp("us"),
-        "time_unix_nano": pa.int64(),
-        "observed_time_unix_nano": pa.int64(),
-        "service": pa.string(),
-        "severity": pa.string(),
-        "severity_text": pa.string(),
-        "severity_number": pa.int32(),
-        "body": pa.string(),
-        "trace_id": pa.string(),
-        "span_id": pa.string(),
-        "event_name": pa.string(),
-        "scope_name": pa.string(),
-        "resource_attributes": MAP,
-        "attributes": MAP,
-        "batch_id": pa.string(),
-    }
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -283,7 +262,7 @@ def test_row_groups_services_and_checksums(encoded: Callable[..., list[Path]], m
     damaged = bytearray(paths[0].read_bytes())
     group = pq.ParquetFile(paths[0]).metadata.row_group(0)
     largest = max((group.column(i) for i in range(group.num_columns)), key=lambda c: c.total_compressed_size)
-    damaged[largest.data_page_offset + 60] ^= 4
+    damaged[(largest.dictionary_page_offset or largest.data_page_offset) + largest.total_compressed_size - 1] ^= 4
     paths[0].write_bytes(damaged)
     with pytest.raises(OSError, match=r"CRC|checksum|corrupt"):
         pq.ParquetFile(paths[0], page_checksum_verification=True).read()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -12,12 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warehouse.contracts import contract
 from warehouse.contracts.ddl import decoded
-from warehouse.tiers.encoding import metrics
+from warehouse.tiers.encoding import metrics, writing
 from warehouse.tiers.encoding.metrics import INTEGER, RAW, choose, encode
 from warehouse.tiers.encoding.numbers import scaled
 
@@ -72,6 +73,7 @@ def bits(rows: pa.Table) -> list[int]:
     return values
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(BITS, min_size=1, max_size=40), min_size=1, max_size=6), st.sampled_from([1, 500, 1000, 15_000_000]))
 def test_every_bit_pattern_comes_back(patterns: list[list[int]], step_us: int) -> None:
     rows = table([np.array(p, np.int64).view(np.float64) for p in patterns], step_us=step_us)
@@ -145,6 +147,27 @@ def test_rows_are_written_as_they_come_and_files_are_few(tmp_path: Path, monkeyp
     for file in files:
         times = pq.ParquetFile(file).read(columns=["series_id", "time"]).to_pylist()
         assert times == sorted(times, key=lambda r: (r["series_id"], r["time"]))
+
+
+def test_a_large_day_is_several_files_of_each_form_sorted_on_from_one_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "CHUNK_ROWS", 8000)
+    monkeypatch.setattr(metrics, "FEW_ROWS", 0)
+    monkeypatch.setattr(writing, "ROW_GROUP_ROWS", 1000)
+    monkeypatch.setattr(writing, "FILE_BYTES", 30_000)
+    rng = np.random.default_rng(3)
+    rows = table([rng.integers(0, 2**20, 2000).astype(float) if i % 2 else rng.normal(size=2000) for i in range(16)])
+    by_form: dict[tuple[str, ...], list[tuple[tuple[int, datetime], tuple[int, datetime]]]] = {}
+    files = written(rows, tmp_path)
+    for file in files:
+        content = pq.ParquetFile(file).read()
+        keys = list(zip(content["series_id"].to_pylist(), content["time"].to_pylist(), strict=True))
+        assert keys == sorted(keys)
+        assert file.stat().st_size < 30_000 + 8000 * 2, "full, and what came at once"
+        by_form.setdefault(tuple(content.column_names), []).append((keys[0], keys[-1]))
+    assert [len(found) >= 2 for found in by_form.values()] == [True, True]
+    for found in by_form.values():
+        assert all(before[1] < after[0] for before, after in pairwise(sorted(found)))
+    assert bits(read_back(files)) == bits(rows)
 
 
 def test_pages_carry_checksums_and_row_groups_can_be_left_out(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from warehouse.retention.past_queries import PastQuery, Window
 from warehouse.retention.policy import Hold, Piece, Plan, make_plan
 from warehouse.retention.pricing import Archived, Pricing, hot_days
 from warehouse.retention.worth import Uses, Worth, worths
-from warehouse.settings import PublishSettings, RetentionRule, StoragePriceSettings
+from warehouse.settings import PublishSettings
+from warehouse.settings.retention import RetentionRule, StoragePriceSettings
 
 TODAY = date(2026, 6, 1)
 RULES = [

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warehouse.retention.policy import UNDECIDED, Count, Decision, Filters, Hold, Piece, Plan, covering, divides, make_plan
-from warehouse.settings import RetentionRule
+from warehouse.settings.retention import RetentionRule
 
 TODAY = date(2026, 6, 1)
 DAYS = st.integers(0, 90).map(lambda n: TODAY - timedelta(days=n))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warehouse.retention.policy import NO_RULE, UNDECIDED, Hold, HoldKind, Piece, make_plan
-from warehouse.settings import RetentionRule
+from warehouse.settings.retention import RetentionRule
 
 TODAY = date(2026, 6, 1)
 TABLES = ("raw.logs", "raw.spans", "core.resources", "mart.roi", "quarantine.logs")

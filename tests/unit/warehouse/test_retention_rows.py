@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from warehouse.contracts import CONTRACTS
 from warehouse.retention.rows import RowClass, RowFilter, can_tell, class_condition, classes_of, conformed, filter_condition
-from warehouse.settings import RetentionRule, ServiceRule
+from warehouse.settings import ServiceRule
+from warehouse.settings.retention import RetentionRule
 
 LOGS, POINTS = CONTRACTS["raw.logs"], CONTRACTS["raw.metric_points"]
 NAMES = ("shop", "shop-eu", "cart", "a.b", "x'y", "ß", "")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.lakes import DAY, POINT, at, day_slice, files_on_disk, open_lake, points_unit, reader, stored
 from warehouse.errors import LakeError
-from warehouse.lake import Part, Unit, optional, rewriting
+from warehouse.lake import Part, Unit, optional, sorted_files
 from warehouse.lake.digest import Digest, quick_digest, rows_digest
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import partition, partitions
@@ -120,7 +120,7 @@ def test_a_writer_that_comes_between_wins(lake: Lake) -> None:
 def test_a_file_that_differs_is_never_registered(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     land_scattered(lake)
     before, files = stored(lake), files_on_disk(lake)
-    monkeypatch.setattr(rewriting, "quick_digests", _never_equal())
+    monkeypatch.setattr(sorted_files, "quick_digests", _never_equal())
     with pytest.raises(LakeError, match="do not hold the lake's rows"):
         rewrite(lake, "raw.metric_points", [DAY])
     assert stored(lake) == before

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from warehouse.tiers.encoding.dense_files import smallest
 from warehouse.tiers.encoding.masking import Ints
+from warehouse.tiers.encoding.writing import smallest
 
 HEX_32, HEX_16 = "^[0-9a-f]{32}$", "^[0-9a-f]{16}$"
 FAR = 2**61

@@ -15,17 +15,16 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse.tiers.encoding.dense_files import DenseFiles, trial_size
 from warehouse.tiers.encoding.log_attributes import attribute_columns
 from warehouse.tiers.encoding.log_ids import log_id_columns, span_columns, time_columns, trace_columns
 from warehouse.tiers.encoding.masking import COARSE, FINE, Ints, mask, maskable
 from warehouse.tiers.encoding.templates import Rows, Typed, add_templates, finished
+from warehouse.tiers.encoding.writing import TrialFiles, quick_size
 
 ORDER = "service, date_trunc('hour', time), log_id"
 """How the caller orders a day's rows. log_id is the order of the lines in what they came in: their templates and ids repeat best there, and
 the hours keep row groups narrow in time."""
 
-LEVEL = 19
 CHUNK_BYTES = 64 * 2**20
 LEAST, LEAST_SHARE = 4, 20_000
 """Lines that a template must have: 4 (on Kafka's, 12 took 5% more bytes), or as many as leave no more than 20,000 templates."""
@@ -41,7 +40,7 @@ def encode(rows: pa.RecordBatchReader, new_path: Callable[[], Path], row_group_r
     rows: columns of the contract without `day`, ordered by ORDER (other orders are right too, but larger). new_path: gives a path that is
     not there yet. Memory is that of one row group, which has at most `row_group_rows` rows and about 64 MiB of text.
     Raises pyarrow.ArrowInvalid for columns of other types."""
-    files = DenseFiles(new_path, level=LEVEL, statistics=("source", "service", "severity", "time"))
+    files = TrialFiles(new_path, statistics=("source", "service", "severity", "time"))
     methods: dict[str | None, tuple[str, ...]] = {}
     try:
         for chunk in _chunks(rows, row_group_rows):
@@ -154,4 +153,4 @@ def _size(body: pl.Series, rows: Rows, method: tuple[str, ...]) -> int:
     typed = Typed(np.full(len(body), -1, np.int64))
     _mask(typed, body, rows, np.arange(len(body)), method)
     plain = body.to_frame("body").select(pl.when(pl.Series(typed.template < 0)).then(pl.col("body")))["body"]
-    return trial_size(pa.table(finished(typed, quick=True) | {"body": plain.to_arrow().cast(pa.string())}))
+    return quick_size(pa.table(finished(typed, quick=True) | {"body": plain.to_arrow().cast(pa.string())}))

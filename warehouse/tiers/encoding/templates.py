@@ -32,10 +32,10 @@ from warehouse.contracts.log_columns import (
     time_column,
     uuid_column,
 )
-from warehouse.tiers.encoding.dense_files import smallest
 from warehouse.tiers.encoding.log_ids import uuid_array
 from warehouse.tiers.encoding.log_times import Times, grouped, one_layout, packed, read_times, spec
 from warehouse.tiers.encoding.masking import MARK, Flags, Ints, Masked
+from warehouse.tiers.encoding.writing import smallest
 
 LIMITS = {"text": TEXTS, "int": INTS, "hex": HEXES, "uuid": UUIDS, "hex32": UUIDS, "time": TIMES}
 POOLED = ("text", "uuid", "hex32")

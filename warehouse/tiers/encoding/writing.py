@@ -1,72 +1,69 @@
-"""Dense Parquet files: big pages and row groups, the strongest compression that is still quick to read, and a checksum on every page."""
+"""Dense Parquet files: big pages and row groups, the strongest compression that is still quick to read, and a checksum on every page.
+
+A file has one encoding per column, so rows of different forms go to different files. `DenseFile` is told the encodings, `TrialFiles` finds
+them; `column_size` and `smallest` say, by trial with the writer itself, what a form would cost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROW_GROUP_ROWS = 262_144
 FILE_BYTES = 512 * 2**20
+"""A file that has reached this gets no more row groups."""
 LEVEL, TRIAL_LEVEL = 19, 9
 PAGE_BYTES = 64 * 2**20
-"""PyArrow cuts pages at 20,000 rows by default, which costs a fifth of the file."""
+"""PyArrow cuts pages at 1 MiB and 20,000 rows, and gives dictionaries up at 1 MiB, unless told otherwise: a fifth of the file."""
 KEYS = ("source", "series_id", "time", "service", "severity", "trace_id")
 """Columns whose smallest and largest value per row group readers filter by."""
+TRIAL_ROWS, QUICK_TRIAL_LEVEL, QUICKEST_TRIAL_LEVEL = 65_536, 6, 3
+FEW_ROWS, FEW_ROWS_LEVEL = 8_192, 9
+"""In fewer rows a better encoding, or a stronger compression, saves less than it costs."""
+MAX_OPEN = 8
+MOSTLY = 0.9
+"""A column that is NULL in more of the rows takes any encoding."""
+DICTIONARY = "DICTIONARY"
 
 
-def column_size(values: pa.Array, encoding: str) -> int:
-    """Bytes that a column chunk of these values takes in this encoding (`DICTIONARY`, or a Parquet encoding)."""
-    written: list[pq.FileMetaData] = []
-    table = pa.table({"x": values})
-    pq.write_table(table, pa.BufferOutputStream(), metadata_collector=written, **_options({"x": encoding}, table.schema, TRIAL_LEVEL))
-    return sum(written[0].row_group(i).column(0).total_compressed_size for i in range(written[0].num_row_groups))
+class _OpenFile:
+    """A file that takes row groups of one schema and, by column, one encoding (DICTIONARY, or a Parquet encoding)."""
 
+    def __init__(self, path: Path, schema: pa.Schema, encodings: Mapping[str, str], level: int, statistics: Collection[str]) -> None:
+        self.schema, self.encodings = schema, dict(encodings)
+        self._sink = pa.OSFile(str(path), "wb")
+        self._writer = pq.ParquetWriter(self._sink, schema, **_options(encodings, schema, level, statistics))
 
-def _options(encodings: Mapping[str, str], schema: pa.Schema, level: int) -> dict[str, object]:
-    names = schema.names
-    named = [n for n in names if encodings.get(n, "DICTIONARY") == "DICTIONARY"]
-    dictionary = [leaf for n in named for leaf in _leaves(n, schema.field(n).type)]
-    return {
-        "compression": "zstd",
-        "compression_level": level,
-        "use_dictionary": dictionary,
-        "column_encoding": {n: e for n, e in encodings.items() if n in names and e != "DICTIONARY"} or None,
-        "dictionary_pagesize_limit": PAGE_BYTES,
-        "data_page_size": PAGE_BYTES,
-        "max_rows_per_page": ROW_GROUP_ROWS,
-        "write_statistics": [n for n in KEYS if n in names] or False,
-        "store_schema": False,
-        "write_page_checksum": True,
-    }
+    @property
+    def is_full(self) -> bool:
+        """Whether it is as large as files get."""
+        return bool(self._sink.tell() >= FILE_BYTES)
 
+    def write(self, rows: pa.Table, row_group_rows: int) -> None:
+        """Add row groups of at most so many rows."""
+        self._writer.write_table(rows, row_group_size=row_group_rows)
 
-def _leaves(path: str, kind: pa.DataType) -> list[str]:
-    """Paths of the Parquet columns that a column of this type becomes."""
-    if pa.types.is_map(kind):
-        return [*_leaves(f"{path}.key_value.key", kind.key_type), *_leaves(f"{path}.key_value.value", kind.item_type)]
-    if pa.types.is_list(kind):
-        return _leaves(f"{path}.list.element", kind.value_type)
-    if pa.types.is_struct(kind):
-        return [leaf for f in kind for leaf in _leaves(f"{path}.{f.name}", f.type)]
-    return [path]
+    def close(self) -> None:
+        """Write the footer."""
+        self._writer.close()
+        self._sink.close()
 
 
 @dataclass(slots=True)
 class DenseFile:
     """Rows of one form, written as whole row groups; begins another file when one is full or its columns change.
 
-    A column that is NULL in all rows of a row group is left out.     Holds back less than a row group of rows in memory."""
+    A column that is NULL in all rows of a row group is left out. Holds back less than a row group of rows in memory."""
 
     new_path: Callable[[], Path]
     paths: list[Path] = field(default_factory=list)
     _held: list[pa.Table] = field(default_factory=list)
     _encodings: dict[str, str] = field(default_factory=dict)
-    _writer: pq.ParquetWriter | None = None
-    _sink: pa.NativeFile | None = None
+    _file: _OpenFile | None = None
 
     def write(self, rows: pa.Table, encodings: Mapping[str, str]) -> None:
         """Add rows. encodings: Parquet encoding by column; a column that is not named has a dictionary."""
@@ -86,20 +83,156 @@ class DenseFile:
             return
         rows = pa.concat_tables(self._held, promote_options="default").combine_chunks()
         count = rows.num_rows - rows.num_rows % ROW_GROUP_ROWS if whole_groups else rows.num_rows
-        self._held = [rows.slice(count)] if count < rows.num_rows else []
+        self._held = [rows.take(np.arange(count, rows.num_rows))] if count < rows.num_rows else []  # a slice would keep all of it
         rows = rows.slice(0, count)
         rows = rows.drop_columns([n for n in rows.column_names if rows[n].null_count == count])
-        other = self._writer is not None and self._writer.schema != rows.schema
-        if other or (self._sink is not None and self._sink.tell() >= FILE_BYTES):
+        if self._file is not None and (self._file.schema != rows.schema or self._file.is_full):
             self._end()
-        if self._writer is None:
+        if self._file is None:
             self.paths.append(self.new_path())
-            self._sink = pa.OSFile(str(self.paths[-1]), "wb")
-            self._writer = pq.ParquetWriter(self._sink, rows.schema, **_options(self._encodings, rows.schema, LEVEL))
-        self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+            self._file = _OpenFile(self.paths[-1], rows.schema, self._encodings, LEVEL, KEYS)
+        self._file.write(rows, ROW_GROUP_ROWS)
 
     def _end(self) -> None:
-        if self._writer is not None and self._sink is not None:
-            self._writer.close()
-            self._sink.close()
-        self._writer = self._sink = None
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+
+
+class TrialFiles:
+    """Writes each table as one row group, to a file whose columns have the encodings that are best for it.
+
+    new_path: gives the path of a new file. statistics: columns whose least and greatest values are kept, for pruning.
+    At most MAX_OPEN files are open at a time, beyond that the oldest is finished."""
+
+    def __init__(self, new_path: Callable[[], Path], *, statistics: Collection[str]) -> None:
+        self._new_path, self._statistics = new_path, statistics
+        self._open: list[_OpenFile] = []
+        self.paths: list[Path] = []
+
+    def write(self, table: pa.Table) -> None:
+        """Append a row group."""
+        encodings = {name: _best(table.column(name)) for name in table.column_names}
+        weighty = {name: e for name, e in encodings.items() if table.column(name).null_count < table.num_rows * MOSTLY}
+        file = next((f for f in self._open if _takes(f, table.schema, weighty)), None) or self._begin(table, encodings)
+        file.write(_widened(table, file.schema), max(table.num_rows, 1))
+
+    def close(self) -> list[Path]:
+        """Finish all files; returns their paths."""
+        while self._open:
+            self._open.pop().close()
+        return self.paths
+
+    def _begin(self, table: pa.Table, encodings: Mapping[str, str]) -> _OpenFile:
+        if len(self._open) == MAX_OPEN:
+            self._open.pop(0).close()
+        self.paths.append(self._new_path())
+        level = LEVEL if table.num_rows >= FEW_ROWS else FEW_ROWS_LEVEL
+        self._open.append(_OpenFile(self.paths[-1], table.schema, encodings, level, self._statistics))
+        return self._open[-1]
+
+
+def column_size(values: pa.Array, encoding: str, level: int = TRIAL_LEVEL) -> int:
+    """Bytes that a column chunk of these values takes in this encoding (`DICTIONARY`, or a Parquet encoding)."""
+    written: list[pq.FileMetaData] = []
+    table = pa.table({"x": values})
+    pq.write_table(table, pa.BufferOutputStream(), metadata_collector=written, **_options({"x": encoding}, table.schema, level, ()))
+    groups = [written[0].row_group(i) for i in range(written[0].num_row_groups)]
+    return sum(g.column(i).total_compressed_size for g in groups for i in range(g.num_columns))
+
+
+def smallest(*columns: pa.Array) -> int:
+    """Which of several forms of one column takes least space, each in its best encoding."""
+    if len(columns[0]) < FEW_ROWS:
+        return 0
+    sizes = [min(_sizes(c).values()) for c in columns]
+    return sizes.index(min(sizes))
+
+
+def quick_size(table: pa.Table) -> int:
+    """Bytes of a table in dictionaries or, where that is smaller, plain: a quick guess for choosing between layouts."""
+    return sum(min(column_size(c, e, QUICKEST_TRIAL_LEVEL) for e in (DICTIONARY, "PLAIN")) for c in table.columns)
+
+
+def _best(column: pa.ChunkedArray) -> str:
+    """The encoding that makes a column smallest."""
+    if column.null_count == len(column):
+        return DICTIONARY
+    if len(column) < FEW_ROWS:
+        return _usual(column.type)
+    sizes = _sizes(column)
+    return min(sizes, key=sizes.__getitem__)
+
+
+def _usual(kind: pa.DataType) -> str:
+    """The encoding that mostly is the smallest for values of a type."""
+    if pa.types.is_integer(kind) or pa.types.is_timestamp(kind):
+        return "DELTA_BINARY_PACKED"
+    return "PLAIN" if kind == pa.uuid() else "BYTE_STREAM_SPLIT" if pa.types.is_floating(kind) else DICTIONARY
+
+
+def _sizes(column: pa.Array) -> dict[str, int]:
+    """Bytes of a column's first rows in each encoding that its type can have."""
+    kind = column.type
+    candidates = []
+    if pa.types.is_integer(kind) or pa.types.is_timestamp(kind):
+        candidates = ["PLAIN", "DELTA_BINARY_PACKED"]
+    elif pa.types.is_string(kind):
+        candidates = ["PLAIN", "DELTA_LENGTH_BYTE_ARRAY"]
+    elif kind == pa.uuid():
+        candidates = ["PLAIN"]
+    elif pa.types.is_floating(kind):
+        candidates = ["PLAIN", "BYTE_STREAM_SPLIT"]
+    return {encoding: column_size(column.slice(0, TRIAL_ROWS), encoding, QUICK_TRIAL_LEVEL) for encoding in (*candidates, DICTIONARY)}
+
+
+def _takes(file: _OpenFile, schema: pa.Schema, encodings: Mapping[str, str]) -> bool:
+    """Whether a table fits into a file as it is best written, and the file is not full."""
+    held = {field.name: field.type for field in file.schema}
+    return (
+        all(held.get(f.name) == f.type or _finer(held.get(f.name), f.type) for f in schema)
+        and all(file.encodings[name] == encoding for name, encoding in encodings.items())
+        and not file.is_full
+    )
+
+
+def _finer(held: pa.DataType | None, new: pa.DataType) -> bool:
+    """Whether a column of times in us takes those in ms."""
+    return bool(held == pa.timestamp("us") and new == pa.timestamp("ms"))
+
+
+def _widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns of the schema, NULL where it has none."""
+    names = set(table.column_names)
+    return pa.table(
+        [table.column(f.name).cast(f.type) if f.name in names else pa.nulls(table.num_rows, f.type) for f in schema], schema=schema
+    )
+
+
+def _options(encodings: Mapping[str, str], schema: pa.Schema, level: int, statistics: Collection[str]) -> dict[str, object]:
+    """Arguments of PyArrow's writer; a column without an encoding has a dictionary."""
+    names = schema.names
+    named = [n for n in names if encodings.get(n, DICTIONARY) == DICTIONARY]
+    return {
+        "compression": "zstd",
+        "compression_level": level,
+        "use_dictionary": [leaf for n in named for leaf in _leaves(n, schema.field(n).type)],
+        "column_encoding": {n: e for n, e in encodings.items() if n in names and e != DICTIONARY} or None,
+        "dictionary_pagesize_limit": PAGE_BYTES,
+        "data_page_size": PAGE_BYTES,
+        "max_rows_per_page": 2**31 - 1,
+        "write_statistics": [n for n in statistics if n in names] or False,
+        "store_schema": False,
+        "write_page_checksum": True,
+    }
+
+
+def _leaves(path: str, kind: pa.DataType) -> list[str]:
+    """Paths of the Parquet columns that a column of this type becomes."""
+    if pa.types.is_map(kind):
+        return [*_leaves(f"{path}.key_value.key", kind.key_type), *_leaves(f"{path}.key_value.value", kind.item_type)]
+    if pa.types.is_list(kind):
+        return _leaves(f"{path}.list.element", kind.value_type)
+    if pa.types.is_struct(kind):
+        return [leaf for f in kind for leaf in _leaves(f"{path}.{f.name}", f.type)]
+    return [path]

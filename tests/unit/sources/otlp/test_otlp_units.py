@@ -17,7 +17,8 @@ import pytest
 from sources.otlp import units
 from warehouse.errors import SourceError
 from warehouse.lake.unit import Former, Slice, Unit
-from warehouse.settings import OtlpSettings, Settings
+from warehouse.settings import Settings
+from warehouse.settings.sources import OtlpSettings
 
 NANO = 1_700_000_000_000_000_000
 WINDOW = Slice(dt.date(2023, 1, 1), dt.date(2023, 1, 2))
