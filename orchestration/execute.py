@@ -82,6 +82,8 @@ def run(config: Path, request: Request, *, progress: Progress = lambda _message:
             outcome.buried = len(bury_dead_runs(instance, platform.lake))
             seed(platform.lake, platform.settings)
             load_spool(platform.lake)
+            if request.window:
+                _remember_first_day(platform, request.window.start)
             _execute(
                 instance,
                 config,
@@ -227,7 +229,7 @@ def _message(event: object) -> str:
 
 
 def _remember_first_day(platform: Platform, first: date) -> None:
-    """Partitions begin at the first day that the lake holds, unless the configuration says otherwise."""
+    """Partitions begin at the first day that the lake holds or a run asked for, unless the configuration says otherwise."""
     if platform.settings.start_day is not None:
         return
     file = first_day_file(platform.settings)
@@ -268,3 +270,6 @@ def _refuse_unknown(platform: Platform, request: Request) -> None:
         raise ConfigError(
             f"--allow-shrink names no source: {', '.join(sorted(unknown))}; sources are {', '.join(platform.settings.sources)}"
         )
+    start = platform.settings.start_day
+    if request.window and start is not None and request.window.start < start:
+        raise ConfigError(f"--from {request.window.start} is before start_day {start}, the first day that this lake is to hold")

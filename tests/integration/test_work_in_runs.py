@@ -16,6 +16,8 @@ from orchestration.resources import close_lakes
 from tests.contract_rows import write
 from tests.lakes import open_lake
 from warehouse.contracts import CONTRACTS
+from warehouse.errors import ConfigError
+from warehouse.lake import Slice
 from warehouse.settings import load
 from warehouse.tiers.publish import publish
 
@@ -193,3 +195,14 @@ def test_an_analysed_day_that_is_waved_through_is_published(folder: Path) -> Non
         lake.set_states("mart.anomalies", {FIRST: ("waved", "looked at")})
     assert [message for message in another_run(folder)[1] if not message.startswith("publish ")] == ["publish"]
     assert another_run(folder)[1] == []
+
+
+def test_days_before_any_partition_are_read_when_they_are_asked_for(folder: Path) -> None:
+    """Partitions of a lake that holds nothing yet begin 90 days ago; a run that asks for earlier days has them begin there."""
+    put(folder / "changes" / "a.csv", [FIRST])
+    outcome = run(folder / "lakebed.toml", Request(window=Slice(FIRST, FIRST + timedelta(days=2))))
+    assert (outcome.errors, outcome.unreadable, outcome.rows["raw.changes"]) == ([], {}, 1)
+    close_lakes()
+    (folder / "lakebed.toml").write_text("start_day = 2024-02-01\n" + CONFIG)
+    with pytest.raises(ConfigError, match="--from 2024-01-01 is before start_day 2024-02-01"):
+        run(folder / "lakebed.toml", Request(window=Slice(FIRST, FIRST + timedelta(days=2))))
