@@ -95,7 +95,7 @@ def grow(folder: Path, days: int) -> Grown:
 
 
 def look_after(folder: Path) -> None:
-    """What the nightly job does for the lake and for Dagster's storage, as if two days had passed since the last run and since each step."""
+    """What the nightly job does for lake and Dagster, as if two days had passed since the last run and since each step."""
     settings = load(folder / "lakebed.toml")
     with Lake.open(settings) as lake:
         settle(lake)

@@ -25,12 +25,15 @@ from transforms.model import load_models
 from warehouse.contracts import CONTRACTS
 from warehouse.errors import ConfigError, LakebedError
 from warehouse.lake import Slice
+from warehouse.lake.logs import merge_scattered
 from warehouse.lake.query_log import load_spool
 from warehouse.tiers.publish import is_behind
 
 if TYPE_CHECKING:
     from warehouse.lake.lake import Lake
 
+SCATTERED_FILES = 64
+"""Files of a log that a run leaves to the nightly job, which where cron starts the runs there may not be."""
 INTERRUPTS = frozenset({"KeyboardInterrupt", "DagsterExecutionInterruptedError"})
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -94,6 +97,7 @@ def run(config: Path, request: Request, *, progress: Progress = lambda _message:
                 progress,
             )
             _derive(instance, config, platform, request, outcome, progress)
+            merge_scattered(platform.lake, SCATTERED_FILES)
     finally:
         resources.listeners.remove(progress)
     _summarise(platform.lake, outcome, platform)

@@ -10,7 +10,7 @@ from warehouse.contracts import CONTRACTS
 from warehouse.contracts.ddl import quarantine_name
 from warehouse.lake.connection import literal
 from warehouse.lake.lake import Lake
-from warehouse.lake.partitions import partition
+from warehouse.lake.partitions import partition, partitions
 from warehouse.lake.rewriting import SETTLED_PARQUET, Replacement, forget, replace_files
 from warehouse.lake.state import NO_DAY, utc_now
 
@@ -57,6 +57,12 @@ def without(lake: Lake, storage_name: str, condition: str, parameters: Mapping[s
     row = lake.connection.execute(f"SELECT count(*) FROM {storage_name} WHERE {condition}", dict(parameters)).fetchone()
     count = int(row[0]) if row else 0
     return count if count and _rewritten(lake, storage_name, condition, parameters) else 0
+
+
+def merge_scattered(lake: Lake, from_files: int = MERGE_FROM_FILES) -> int:
+    """Merge every log and quarantine table that lies in so many files or more; returns how many were merged."""
+    parts = partitions(lake.connection, log_tables())
+    return sum(merge_files(lake, part.storage_name) for part in parts if len(part.files) >= from_files)
 
 
 def merge_files(lake: Lake, storage_name: str) -> bool:

@@ -13,7 +13,7 @@ import duckdb
 from warehouse.errors import LakeError
 from warehouse.lake.connection import sweep_spills
 from warehouse.lake.lake import Lake
-from warehouse.lake.logs import log_tables, merge_files, prune_logs
+from warehouse.lake.logs import merge_scattered, prune_logs
 
 GRACE = timedelta(hours=24)
 
@@ -39,8 +39,7 @@ def tidy(lake: Lake) -> Tidied:
     refuse_shared_folder(lake)
     _refuse_recovering(lake)
     tidied = Tidied(pruned_records=prune_logs(lake))
-    for storage_name in log_tables():
-        tidied.merged_logs += merge_files(lake, storage_name)
+    tidied.merged_logs = merge_scattered(lake)
     with lake.catalog.lock(("maintenance",)):
         _refuse_recovering(lake)
         lake.step("maintenance")
