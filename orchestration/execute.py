@@ -25,12 +25,15 @@ from transforms.model import load_models
 from warehouse.contracts import CONTRACTS
 from warehouse.errors import ConfigError, LakebedError
 from warehouse.lake import Slice
+from warehouse.lake.logs import merge_scattered
 from warehouse.lake.query_log import load_spool
 from warehouse.tiers.publish import is_behind
 
 if TYPE_CHECKING:
     from warehouse.lake.lake import Lake
 
+SCATTERED_FILES = 64
+"""Files of a log that a run leaves to the nightly job, which where cron starts the runs there may not be."""
 INTERRUPTS = frozenset({"KeyboardInterrupt", "DagsterExecutionInterruptedError"})
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -82,6 +85,8 @@ def run(config: Path, request: Request, *, progress: Progress = lambda _message:
             outcome.buried = len(bury_dead_runs(instance, platform.lake))
             seed(platform.lake, platform.settings)
             load_spool(platform.lake)
+            if request.window:
+                _remember_first_day(platform, request.window.start)
             _execute(
                 instance,
                 config,
@@ -92,6 +97,7 @@ def run(config: Path, request: Request, *, progress: Progress = lambda _message:
                 progress,
             )
             _derive(instance, config, platform, request, outcome, progress)
+            merge_scattered(platform.lake, SCATTERED_FILES)
     finally:
         resources.listeners.remove(progress)
     _summarise(platform.lake, outcome, platform)
@@ -227,7 +233,7 @@ def _message(event: object) -> str:
 
 
 def _remember_first_day(platform: Platform, first: date) -> None:
-    """Partitions begin at the first day that the lake holds, unless the configuration says otherwise."""
+    """Partitions begin at the first day that the lake holds or a run asked for, unless the configuration says otherwise."""
     if platform.settings.start_day is not None:
         return
     file = first_day_file(platform.settings)
@@ -268,3 +274,6 @@ def _refuse_unknown(platform: Platform, request: Request) -> None:
         raise ConfigError(
             f"--allow-shrink names no source: {', '.join(sorted(unknown))}; sources are {', '.join(platform.settings.sources)}"
         )
+    start = platform.settings.start_day
+    if request.window and start is not None and request.window.start < start:
+        raise ConfigError(f"--from {request.window.start} is before start_day {start}, the first day that this lake is to hold")

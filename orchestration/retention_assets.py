@@ -1,6 +1,7 @@
 """Assets of the nightly retention (keep, archive or drop; settle; tidy) and of the weekly restore drill."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from dagster import (
     AssetCheckResult,
@@ -17,6 +18,7 @@ from orchestration.metadata import markdown_table
 from orchestration.resources import Platform
 
 RETAINED, SETTLED, TIDIED = AssetKey(["lake", "retained"]), AssetKey(["lake", "settled"]), AssetKey(["lake", "tidied"])
+PRUNED = AssetKey(["dagster", "history"])
 FINGERPRINTED, SCRUBBED = AssetKey(["lake", "fingerprinted"]), AssetKey(["lake", "scrubbed"])
 BACKED_UP = AssetKey(["archive", "catalog"])
 VERIFIED, DRILLED = AssetKey(["archive", "verified"]), AssetKey(["archive", "restore_drill"])
@@ -86,14 +88,14 @@ def settled(context: AssetExecutionContext, platform: Platform) -> MaterializeRe
 
 @asset(key=TIDIED, group_name="retention", deps=[SETTLED], kinds={"ducklake"}, owners=OWNERS)
 def tidied(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
-    """Logs merged; snapshots, unneeded files and orphans that are over a day old removed."""
+    """Logs pruned and merged; snapshots, unneeded files and orphans that are over a day old removed."""
     from warehouse.lake.maintenance import tidy
 
     result = tidy(platform.lake)
     return MaterializeResult(
         metadata={
-            "summary": f"{result.merged_logs} logs merged, {result.expired_snapshots:,} snapshots expired, "
-            f"{result.removed_files + result.removed_orphans:,} files removed",
+            "summary": f"{result.pruned_records:,} old records left out, {result.merged_logs} logs merged, "
+            f"{result.expired_snapshots:,} snapshots expired, {result.removed_files + result.removed_orphans:,} files removed",
             "orphans": result.removed_orphans,
         }
     )
@@ -199,10 +201,10 @@ def scrubbed(context: AssetExecutionContext, platform: Platform) -> MaterializeR
 @asset(key=FINGERPRINTED, group_name="retention", deps=[SETTLED], kinds={"parquet", "ducklake"}, owners=OWNERS)
 def fingerprinted(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
     """The sha256 of every file that is new in the lake, by which the scrub and whoever archives or derives knows damage from data."""
-    from warehouse.archive.file_hashes import record_new
+    from warehouse.archive.file_hashes import forget_removed, record_new
 
-    recorded = record_new(platform.lake)
-    return MaterializeResult(metadata={"summary": f"{recorded:,} new files", "files": recorded})
+    recorded, forgotten = record_new(platform.lake), forget_removed(platform.lake)
+    return MaterializeResult(metadata={"summary": f"{recorded:,} new files, {forgotten:,} that are gone", "files": recorded})
 
 
 @asset(key=BACKED_UP, group_name="retention", deps=[TIDIED], kinds={"sqlite", "parquet"}, owners=OWNERS)
@@ -220,6 +222,17 @@ def backed_up(context: AssetExecutionContext, platform: Platform) -> Materialize
     )
 
 
+@asset(key=PRUNED, group_name="retention", kinds={"dagster"}, owners=OWNERS)
+def pruned_history(context: AssetExecutionContext, platform: Platform) -> MaterializeResult:  # type: ignore[type-arg]
+    """Events and logs of old runs removed from Dagster's own storage; what they say of assets stays, day by day."""
+    from orchestration.pruning import prune
+
+    result = prune(context.instance, timedelta(days=platform.settings.upkeep.run_days))
+    return MaterializeResult(
+        metadata={"summary": f"logs of {result.logs:,} runs, {result.events:,} events and {result.runs:,} runs removed"}
+    )
+
+
 def retention_assets() -> Sequence[AssetsDefinition]:
     """All of them."""
-    return [retained, settled, fingerprinted, tidied, backed_up, verified, scrubbed, restore_drill]
+    return [retained, settled, fingerprinted, tidied, backed_up, pruned_history, verified, scrubbed, restore_drill]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,13 @@ def files_on_disk(lake: Lake, pattern: str = "**/*.parquet") -> set[Path]:
     """Parquet files under the data path, but for those of the row that was written and deleted when the tables were made."""
     assert lake.data_folder is not None
     return {file for file in lake.data_folder.glob(pattern) if file.parent.name != f"day={NO_DAY}"}
+
+
+def age(lake: Lake, table: str, column: str, hours: float) -> None:
+    """Move times of the catalog into the past."""
+    then = datetime.now(UTC) - timedelta(hours=hours)
+    text = then.strftime("%Y-%m-%d %H:%M:%S.%f") + "+00"
+    lake.connection.execute(f"UPDATE __ducklake_metadata_lake.{table} SET {column} = ?", [text])
 
 
 def change_unread_byte(lake: Lake, table: str, day: date) -> None:

@@ -9,7 +9,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -222,6 +222,7 @@ def clock(settings: Settings) -> Iterator[Finding]:
 def repair(settings: Settings) -> Iterator[str]:
     """Mend what can be mended without asking, and say each thing that was done. Raises LakebedError."""
     from orchestration.instance import open_instance
+    from orchestration.pruning import prune
     from orchestration.runs import bury_dead_runs
     from warehouse.archive.recovery import recover_catalog
     from warehouse.lake.lake import Lake
@@ -238,3 +239,6 @@ def repair(settings: Settings) -> Iterator[str]:
         done = tidy(lake)
         yield f"removed {done.removed_orphans} orphan file(s) and {done.removed_files} no longer needed, all over 24 h old"
         yield f"expired {done.expired_snapshots} snapshot(s) over 24 h old, merged {done.merged_logs} log table(s)"
+        days = settings.upkeep.run_days
+        gone = prune(instance, timedelta(days=days))
+        yield f"removed {done.pruned_records} old record(s) of the lake's logs, and {gone.logs} log(s) of Dagster runs over {days} days old"

@@ -19,6 +19,7 @@ import duckdb
 from warehouse.contracts import Contract, Expectation
 
 SAMPLE = 5
+HELD, HELD_ROWS = "checked_rows", 200_000
 NAMED_BATCH = re.compile(r"\{batch\} AS (\w+)")
 
 
@@ -64,18 +65,32 @@ class Validator:
     def _run(self, contract: Contract, expectations: Sequence[Expectation], days: Sequence[date]) -> list[Outcome]:
         import great_expectations as gx
 
-        asset = self._datasource.add_query_asset(name=f"{contract.full_name} {next(self._numbers)}", query=_slice_query(contract, days))
+        query = _slice_query(contract, days)
+        held = self._prepare_to_hold(query)
+        name = f"{contract.full_name} {next(self._numbers)}"
+        asset = self._datasource.add_query_asset(name=name, query=f"SELECT * FROM {HELD}" if held else query)
         try:
             batch = asset.add_batch_definition_whole_table("slice").get_batch()
             suite = gx.ExpectationSuite(name=contract.full_name, expectations=[_translate(e, days) for e in expectations])
             self._cursor.execute("BEGIN")
+            if held:
+                self._cursor.execute(f"INSERT INTO {HELD} {query}")
             results = batch.validate(suite, result_format="SUMMARY").results
         finally:
             with suppress(duckdb.TransactionException):
                 self._cursor.execute("ROLLBACK")
-            self._datasource.delete_asset(asset.name)
+            self._datasource.delete_asset(name)
         by_name = {r.expectation_config.meta["name"]: r for r in results}
         return [_outcome(e, by_name[e.name]) for e in expectations]
+
+    def _prepare_to_hold(self, query: str) -> bool:
+        """Whether the rows of a query are few enough to be held in a temporary table, which is then there and empty. Every expectation is
+        a query or two, and what DuckLake does to plan one grows with the files of all tables."""
+        row = self._cursor.execute(f"SELECT count(*) FROM ({query})").fetchone()
+        if row is None or row[0] > HELD_ROWS:
+            return False
+        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE {HELD} AS {query} LIMIT 0")
+        return True
 
 
 def _datasource(cursor: duckdb.DuckDBPyConnection) -> Any:
@@ -89,10 +104,27 @@ def _datasource(cursor: duckdb.DuckDBPyConnection) -> Any:
     from sqlalchemy.pool import StaticPool
 
     class OpenConnection(ConnectionWrapper):
-        """The lake connection as SQLAlchemy sees it; closing it is not SQLAlchemy's to do."""
+        """The lake connection as SQLAlchemy sees it; neither to close it nor to end a check's transaction is SQLAlchemy's to do."""
 
         def close(self) -> None:
             """Leave it open."""
+
+        is_ours = False
+
+        def begin(self) -> None:
+            """Begin nothing once the transactions are ours."""
+            if not self.is_ours:
+                cursor.begin()
+
+        def rollback(self) -> None:
+            """Leave our transaction open."""
+            if not self.is_ours:
+                cursor.rollback()
+
+        def commit(self) -> None:
+            """Leave our transaction open."""
+            if not self.is_ours:
+                cursor.commit()
 
     class LakeEngine(SqlAlchemyExecutionEngine):  # type: ignore[misc]
         """Keeps one connection, as GX does for databases whose temporary objects die with it."""
@@ -113,6 +145,10 @@ def _datasource(cursor: duckdb.DuckDBPyConnection) -> Any:
     datasource = context.data_sources.add_sql("lake", connection_string="duckdb://", create_temp_table=False, kwargs=creation)
     engine = sa.create_engine("duckdb://", **creation)
     datasource._execution_engine = LakeEngine(engine=engine, create_temp_table=False)  # noqa: SLF001
+    with datasource._execution_engine.get_connection() as connection:  # noqa: SLF001
+        connection.exec_driver_sql("SELECT 1")  # what SQLAlchemy tries out on its first connection fails within a transaction
+        connection.rollback()
+    wrapper.is_ours = True
     datasource._cached_execution_engine_kwargs = datasource.dict(  # noqa: SLF001
         exclude=datasource._get_exec_engine_excludes(),  # noqa: SLF001
         config_provider=datasource._config_provider,  # noqa: SLF001

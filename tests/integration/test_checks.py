@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from orchestration.checks import engine
 from orchestration.checks.engine import Outcome, Validator
 from orchestration.checks.suite import suite_of
 from orchestration.checks.validation import validate_days
@@ -383,3 +384,15 @@ def test_a_batch_that_was_lost_whole_blocks_its_day_until_it_is_replaced(lake: L
     assert date(2026, 8, 2) not in lake.states(table.full_name)
     write(lake, table, [row(table, 5, day)], batch="mended", supersedes=("bad",))
     assert verdict() == {}
+
+
+@pytest.mark.parametrize("day", [GOOD, BREAKING])
+def test_rows_that_are_held_and_rows_that_are_read_in_the_lake_get_one_verdict(
+    lake: Lake, validator: Validator, day: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day of few rows is read once and then checked beside the lake; one of many is asked for by every expectation."""
+    table = CONTRACTS["raw.spans"]
+    held = validator.validate(table, suite_of(table).expectations, [day])
+    monkeypatch.setattr(engine, "HELD_ROWS", 0)
+    assert validator.validate(table, suite_of(table).expectations, [day]) == held
+    assert not any("exception" in o.result for o in held)

@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from orchestration import execute
 from orchestration.execute import Outcome, Request, run
 from orchestration.instance import open_instance
 from orchestration.resources import close_lakes
 from tests.contract_rows import write
 from tests.lakes import open_lake
 from warehouse.contracts import CONTRACTS
+from warehouse.errors import ConfigError
+from warehouse.lake import Slice
+from warehouse.lake.logs import MERGE_FROM_FILES, log_tables
+from warehouse.lake.partitions import partitions
 from warehouse.settings import load
 from warehouse.tiers.publish import publish
 
@@ -193,3 +198,17 @@ def test_an_analysed_day_that_is_waved_through_is_published(folder: Path) -> Non
         lake.set_states("mart.anomalies", {FIRST: ("waved", "looked at")})
     assert [message for message in another_run(folder)[1] if not message.startswith("publish ")] == ["publish"]
     assert another_run(folder)[1] == []
+
+
+def test_days_before_any_partition_are_read_when_they_are_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Partitions of a lake that holds nothing yet begin 90 days ago; a run that asks for earlier days has them begin there."""
+    monkeypatch.setattr(execute, "SCATTERED_FILES", MERGE_FROM_FILES)
+    put(folder / "changes" / "a.csv", [FIRST])
+    outcome = run(folder / "lakebed.toml", Request(window=Slice(FIRST, FIRST + timedelta(days=2))))
+    assert (outcome.errors, outcome.unreadable, outcome.rows["raw.changes"]) == ([], {}, 1)
+    close_lakes()
+    with open_lake(folder) as lake:
+        assert all(len(part.files) < MERGE_FROM_FILES for part in partitions(lake.connection, log_tables()))
+    (folder / "lakebed.toml").write_text("start_day = 2024-02-01\n" + CONFIG)
+    with pytest.raises(ConfigError, match="--from 2024-01-01 is before start_day 2024-02-01"):
+        run(folder / "lakebed.toml", Request(window=Slice(FIRST, FIRST + timedelta(days=2))))

@@ -26,9 +26,9 @@ from warehouse.lake.lake import Lake
 from warehouse.lake.parquet_keys import key_for
 from warehouse.lake.partitions import partition
 from warehouse.lake.rewriting import put_day
+from warehouse.retention.rows import RowFilter, can_tell, filter_condition
 
 RESTORED = "restored from the archive"
-SERVICE_LABELS = ("service.name", "service", "app", "job")
 
 
 @dataclass(slots=True)
@@ -65,7 +65,8 @@ def restore(
 ) -> Restored:
     """Restore days (both ends included) beside the lake: into a DuckDB file if `target` ends in .duckdb, else Parquet under a folder.
 
-    service: only rows of this service (by column or, for metrics, by the labels of the series in the lake).
+    service: only rows of this service, as it came or as [[service_map]] calls it, `*` and `?` allowed (by column or, for metrics, by the
+    labels of the series in the lake).
     Raises ArchiveError when a bundle is damaged (nothing of that day is written), or the target is the lake or has the rows already."""
     started = time.monotonic()
     storage, definition = storage_of(lake), contract(table)
@@ -228,15 +229,16 @@ def _refuse_target(lake: Lake, storage: Storage, target: Path) -> None:
 
 
 def _keep_service(lake: Lake, connection: duckdb.DuckDBPyConnection, definition: Contract, service: str) -> None:
-    """Leave only a service's rows in `restored`."""
-    if "service" in definition.column_names:
-        connection.execute("DELETE FROM restored WHERE service IS DISTINCT FROM ?", [service])
-        return
-    if "series_id" not in definition.column_names:
+    """Leave only a service's rows in `restored`: those that a retention rule for it would take."""
+    rows, service_map = RowFilter(services=(service,)), lake.settings.service_map
+    if not can_tell(definition, rows):
         raise ArchiveError(f"{definition.full_name} does not know services; restore it without --service")
-    spellings = [s for label in SERVICE_LABELS for s in (label, f"resource.{label}", label.replace(".", "_"))]
-    first = "coalesce(" + ", ".join(f"nullif(labels[{literal(s)}], '')" for s in dict.fromkeys(spellings)) + ")"
-    chosen = lake.query(f"SELECT DISTINCT source, series_id FROM raw.metric_series WHERE {first} = ?", [service])
+    if "service" in definition.column_names:
+        condition, values = filter_condition(definition, rows, service_map)
+        connection.execute(f"DELETE FROM restored WHERE ({condition}) IS NOT TRUE", list(values))
+        return
+    condition, values = filter_condition(contract("raw.metric_series"), rows, service_map)
+    chosen = lake.query(f"SELECT DISTINCT source, series_id FROM raw.metric_series WHERE {condition}", list(values))
     connection.register("chosen_series", chosen)
     connection.execute("DELETE FROM restored WHERE (source, series_id) NOT IN (SELECT (source, series_id) FROM chosen_series)")
     connection.unregister("chosen_series")

@@ -12,7 +12,7 @@ from datetime import date
 
 import duckdb
 
-from warehouse.archive.file_hashes import Damage, LakeFile, damages, fresh_damages, lake_storage, live_files, record_new
+from warehouse.archive.file_hashes import Damage, LakeFile, damages, fresh_damages, lake_storage, live_files, record_new, recorded
 from warehouse.archive.parquet import open_rows
 from warehouse.archive.records import Bundle, active_bundles, read_manifest, recorded_bundles
 from warehouse.archive.restoring import RESTORED, load_day
@@ -81,7 +81,7 @@ def set_aside_damaged(lake: Lake, tables: Collection[str], days: Collection[date
 
 def _unreadable(lake: Lake, files: Sequence[LakeFile], result: Scrubbed) -> list[Damage]:
     """Files without a hash are decoded once, with the checksums of their pages where they have them."""
-    known = {r[0] for r in lake.connection.execute("SELECT path FROM meta.file_hashes").fetchall()}
+    known = recorded(lake, files)
     storage = lake_storage(lake)
     found = []
     for file in files:

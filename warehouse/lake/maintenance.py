@@ -1,5 +1,5 @@
-"""Keeping the lake small and clean: the log files that every commit adds are merged, old snapshots and what only they need go, and so do
-the files of writers that died. Ways in which maintenance changes the rows of a table's day are in `rewriting`, `replacing` and `removal`.
+"""Keeping the lake small and clean: logs are pruned and merged, old snapshots and what only they need go, and so do the files of writers
+that died. Ways in which maintenance changes the rows of a table's day are in `rewriting`, `replacing` and `removal`.
 
 Nothing that is younger than a day is touched: a reader may still need it, a writer may be about to register it."""
 
@@ -7,28 +7,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 import duckdb
 
-from warehouse.contracts import CONTRACTS
-from warehouse.contracts.ddl import quarantine_name
 from warehouse.errors import LakeError
-from warehouse.lake.connection import literal, sweep_spills
+from warehouse.lake.connection import sweep_spills
 from warehouse.lake.lake import Lake
-from warehouse.lake.partitions import partition
-from warehouse.lake.replacing import Replacement, replace_files
-from warehouse.lake.sorted_files import SETTLED_PARQUET, forget
-from warehouse.lake.state import NO_DAY
+from warehouse.lake.logs import merge_scattered, prune_logs
 
 GRACE = timedelta(hours=24)
-MERGE_FROM_FILES = 8
 
 
 @dataclass(slots=True)
 class Tidied:
-    """What was tidied: logs merged, snapshots expired, files removed because no snapshot needs them, and orphans of dead writers."""
+    """What was tidied: records of logs that nothing needs any more, logs merged, snapshots expired, files removed because no snapshot needs
+    them, and orphans of dead writers."""
 
+    pruned_records: int = 0
     merged_logs: int = 0
     expired_snapshots: int = 0
     removed_files: int = 0
@@ -36,16 +31,15 @@ class Tidied:
 
 
 def tidy(lake: Lake) -> Tidied:
-    """Merge the small files of logs and quarantine; expire snapshots and remove unneeded files, orphans and what dead processes spilled,
-    all over 24 h old.
+    """Prune logs, merge their small files and those of quarantine; expire snapshots and remove unneeded files, orphans and what dead
+    processes spilled, all over 24 h old.
 
     Raises LakeError when the archive lies under the data path, where its files would look like orphans, or while the catalog is being
     brought back, because then files of the lake look like orphans, too."""
     refuse_shared_folder(lake)
     _refuse_recovering(lake)
-    tidied = Tidied()
-    for storage_name in log_tables():
-        tidied.merged_logs += merge_files(lake, storage_name)
+    tidied = Tidied(pruned_records=prune_logs(lake))
+    tidied.merged_logs = merge_scattered(lake)
     with lake.catalog.lock(("maintenance",)):
         _refuse_recovering(lake)
         lake.step("maintenance")
@@ -54,25 +48,6 @@ def tidy(lake: Lake) -> Tidied:
         tidied.removed_orphans = _remove_orphans(lake.connection)
     sweep_spills(lake.settings.lake, older_than_s=GRACE.total_seconds())
     return tidied
-
-
-def log_tables() -> list[str]:
-    """Where the rows of the platform's logs and of quarantine are stored: tables that every commit appends a small file to."""
-    logs = [c.storage_name for c in CONTRACTS.values() if c.shape == "log"]
-    return logs + [quarantine_name(c) for c in CONTRACTS.values() if c.schema != "meta"]
-
-
-def merge_files(lake: Lake, storage_name: str) -> bool:
-    """Write the files of a table without days as one, when there are many; False when there is nothing to gain or a writer came between."""
-    before = partition(lake.connection, storage_name, NO_DAY)
-    if len(before.files) < MERGE_FROM_FILES:
-        return False
-    path = f"{lake.folder(storage_name)}/merged_{uuid4()}.parquet"
-    lake.connection.execute(f"COPY (FROM {storage_name}) TO {literal(path)} ({SETTLED_PARQUET})")
-    merged = bool(replace_files(lake, [Replacement(before, (path,), before.row_count)], f"merge {storage_name}"))
-    if not merged:
-        forget(path)
-    return merged
 
 
 def refuse_shared_folder(lake: Lake) -> None:

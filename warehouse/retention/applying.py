@@ -15,7 +15,7 @@ from warehouse.archive.views import refresh_views
 from warehouse.contracts import contract
 from warehouse.errors import RetentionError
 from warehouse.lake.lake import Lake
-from warehouse.lake.maintenance import merge_files
+from warehouse.lake.logs import merge_files
 from warehouse.lake.partitions import SomeRows, partition
 from warehouse.lake.removal import drop, drop_quarantined
 from warehouse.retention.holds import all_holds

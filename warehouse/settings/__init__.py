@@ -138,6 +138,13 @@ class ModelSettings(Section):
     objective: float = Field(default=0.999, gt=0, lt=1, description="Default SLO of a service's error ratio")
 
 
+class UpkeepSettings(Section):
+    """How long what the platform writes down about itself is kept once nothing needs it; docs/operations.md says what that is."""
+
+    run_days: int = Field(default=30, ge=1, description="Events and logs of Dagster's runs; what they say of assets stays, day by day")
+    log_days: int = Field(default=400, ge=180, description="Records of meta.*; plans weigh the queries of 180 days")
+
+
 class Settings(Section):
     """The whole configuration. Relative paths are relative to the folder of the file."""
 
@@ -149,6 +156,7 @@ class Settings(Section):
     retention: RetentionSettings = RetentionSettings()
     storage_price: StoragePriceSettings = StoragePriceSettings()
     models: ModelSettings = ModelSettings()
+    upkeep: UpkeepSettings = UpkeepSettings()
     roi: RoiSettings = RoiSettings()
     sources: dict[str, AnySource] = {}
     service_map: tuple[ServiceRule, ...] = ()

@@ -16,8 +16,10 @@ from warehouse.archive.records import recorded_bundles
 from warehouse.archive.restoring import restore, restore_into_lake
 from warehouse.archive.sealing import seal
 from warehouse.archive.verifying import verify
+from warehouse.contracts import contract
 from warehouse.errors import ArchiveError, LakeError
 from warehouse.lake.lake import Lake
+from warehouse.retention.rows import RowClass, RowFilter, class_condition
 
 TABLE = "raw.metric_points"
 NEXT = date(2026, 3, 2)
@@ -191,6 +193,17 @@ def test_restored_rows_are_equal(sealed: Lake, tmp_path: Path, target: str) -> N
 def test_a_service_is_found_by_the_labels_of_its_series(sealed: Lake, tmp_path: Path) -> None:
     sealed.connection.execute("UPDATE store.raw_metric_series SET labels = MAP {'job': 'api'} WHERE series_id = 3")
     assert restore(sealed, TABLE, DAY, LAST, tmp_path / "out", service="api").rows == 3
+
+
+@pytest.mark.parametrize("service", ["api", "checkout", "check*"], ids=["as it came", "as it is called", "pattern"])
+def test_a_service_is_whom_the_service_map_says_it_is(sealed: Lake, tmp_path: Path, service: str) -> None:
+    """Restoring and retention mean the same rows by a service."""
+    sealed.connection.execute("UPDATE store.raw_metric_series SET labels = MAP {'job': 'api'} WHERE series_id = 3")
+    sealed.close()
+    with open_lake(tmp_path, service_map=[{"pattern": "^api$", "service": "checkout"}]) as lake:
+        assert restore(lake, TABLE, DAY, LAST, tmp_path / "out", service=service).rows == 3
+        sql, values = class_condition(contract(TABLE), RowClass(RowFilter(services=(service,))), lake.settings.service_map)
+        assert lake.connection.execute(f"SELECT count(*) FROM {TABLE} WHERE {sql}", list(values)).fetchone() == (3,)
 
 
 def test_a_folder_of_lakebed_is_no_target(sealed: Lake) -> None:

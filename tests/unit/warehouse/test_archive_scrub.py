@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from orchestration.deriving import derive
-from tests.lakes import at, change_unread_byte, points_unit, stored
+from tests.lakes import age, at, change_unread_byte, points_unit, stored
 from transforms.model import load_models, macros
-from warehouse.archive.file_hashes import damages, live_files, record_new
+from warehouse.archive.file_hashes import damages, forget_removed, live_files, record_new, recorded
 from warehouse.archive.records import recorded_bundles
 from warehouse.archive.restoring import restore_into_lake
 from warehouse.archive.scrubbing import scrub
 from warehouse.archive.sealing import seal
 from warehouse.errors import ArchiveError
 from warehouse.lake.lake import Lake
+from warehouse.lake.maintenance import tidy
 from warehouse.lake.partitions import SomeRows
 from warehouse.lake.removal import erase
 from warehouse.lake.rewriting import rewrite
@@ -224,3 +225,21 @@ def test_a_file_that_cannot_be_read_is_not_recorded_as_sound(lake: Lake) -> None
     result = scrub(lake)
     assert [(f.kind, f.day) for f in result.findings] == [("unreadable file", DAYS[0])]
     assert result.recorded == 1
+
+
+def test_hashes_of_replaced_files_go_once_the_files_are_gone(landed: Lake) -> None:
+    (old,) = live_files(landed, [TABLE], DAYS[:1])
+    erase(landed, TABLE, DAYS[0], "series_id = ?", (1,), reason="request 1")
+    assert record_new(landed) == 1
+    assert forget_removed(landed) == 0
+    age(landed, "ducklake_snapshot", "snapshot_time", 25)
+    tidy(landed)
+    assert forget_removed(landed) == 0, "the file waits for its deletion"
+    age(landed, "ducklake_files_scheduled_for_deletion", "schedule_start", 49)
+    tidy(landed)
+    assert forget_removed(landed) == 1
+    assert not recorded(landed, [old])
+    assert len(recorded(landed, live_files(landed))) == len(live_files(landed)) == 4
+    assert forget_removed(landed) == 0
+    flip(path_of(landed, DAYS[1]))
+    assert [d.file.day for d in damages(landed, live_files(landed))] == [DAYS[1]]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.lakes import at, files_on_disk, open_lake, points_unit, stored
+from tests.lakes import age, at, files_on_disk, open_lake, points_unit, stored
 from warehouse.errors import LakeError
 from warehouse.lake.lake import Lake
-from warehouse.lake.maintenance import MERGE_FROM_FILES, merge_files, tidy
+from warehouse.lake.logs import MERGE_FROM_FILES, merge_files
+from warehouse.lake.maintenance import tidy
 from warehouse.lake.state import NO_DAY
 
 A = (1, at("2026-03-01 10:00"), 1.0)
@@ -26,13 +26,6 @@ def orphan(lake: Lake, hours: float) -> Path:
     path.write_bytes(b"PAR1")
     os.utime(path, (time.time() - hours * HOUR,) * 2)
     return path
-
-
-def age(lake: Lake, table: str, column: str, hours: float) -> None:
-    """Move times of the catalog into the past."""
-    then = datetime.now(UTC) - timedelta(hours=hours)
-    text = then.strftime("%Y-%m-%d %H:%M:%S.%f") + "+00"
-    lake.connection.execute(f"UPDATE __ducklake_metadata_lake.{table} SET {column} = ?", [text])
 
 
 def test_orphans_live_a_day_and_no_longer(lake: Lake) -> None:
