@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from warehouse.tiers.encoding.writing import leaves
+
+CHUNK_BYTES = 64 * 2**20
 MAX_FILE_BYTES = 512 * 2**20
 TRIAL_ROWS = 65_536
 TRIAL_LEVEL = 6
@@ -26,6 +29,23 @@ PAGES: dict[str, Any] = {
     "write_page_checksum": True,
 }
 """PyArrow cuts pages at 1 MiB and 20,000 rows, and gives dictionaries up at 1 MiB, unless it is told otherwise."""
+
+
+def chunks(rows: pa.RecordBatchReader, most_rows: int) -> Iterator[pa.Table]:
+    """Rows in tables for one row group each, of at most `most_rows` rows and about 64 MiB."""
+    held: list[pa.RecordBatch] = []
+    count = size = 0
+    for arrived in rows:
+        batch = arrived
+        while batch.num_rows:
+            take = min(batch.num_rows, most_rows - count)
+            held.append(batch.slice(0, take))
+            count, size, batch = count + take, size + held[-1].nbytes, batch.slice(take)
+            if count == most_rows or size >= CHUNK_BYTES:
+                yield pa.Table.from_batches(held)
+                held, count, size = [], 0, 0
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 @dataclass(slots=True)
@@ -51,17 +71,18 @@ class DenseFiles:
     """Writes each table as one row group, to a file whose columns have the encodings that are best for it.
 
     new_path: gives the path of a new file. level: of zstd. statistics: columns whose least and greatest values are kept, for pruning.
+    few_rows: in fewer, neither a better encoding is looked for nor a strong compression used.
     Files are at most about 512 MiB; at most MAX_OPEN are open at a time, beyond that the oldest is finished."""
 
-    def __init__(self, new_path: Callable[[], Path], *, level: int, statistics: Collection[str]) -> None:
-        self._new_path, self._level, self._statistics = new_path, level, list(statistics)
+    def __init__(self, new_path: Callable[[], Path], *, level: int, statistics: Collection[str], few_rows: int = FEW_ROWS) -> None:
+        self._new_path, self._level, self._statistics, self._few_rows = new_path, level, list(statistics), few_rows
         self._open: list[_File] = []
         self.paths: list[Path] = []
 
     def write(self, table: pa.Table) -> None:
         """Append a row group."""
         sample = table.slice(0, TRIAL_ROWS)
-        encodings = {name: _smallest(sample.select([name])) for name in sample.column_names}
+        encodings = {name: _smallest(sample.select([name]), self._few_rows) for name in sample.column_names}
         weighty = {name: e for name, e in encodings.items() if table.column(name).null_count < table.num_rows * MOSTLY}
         file = next((f for f in self._open if f.takes(table.schema, weighty)), None) or self._begin(table, encodings)
         file.writer.write_table(_widened(table, file.schema), row_group_size=max(table.num_rows, 1))
@@ -81,9 +102,9 @@ class DenseFiles:
         writer = pq.ParquetWriter(
             self.paths[-1],
             schema,
-            compression_level=self._level if table.num_rows >= FEW_ROWS else FEW_ROWS_LEVEL,
+            compression_level=self._level if table.num_rows >= self._few_rows else FEW_ROWS_LEVEL,
             max_rows_per_page=2**31 - 1,
-            use_dictionary=[n for n in encodings if n not in special],
+            use_dictionary=[leaf for f in schema if f.name not in special for leaf in leaves(f.name, f.type)],
             column_encoding=special or None,
             write_statistics=self._statistics,
             **PAGES,
@@ -118,11 +139,11 @@ def smallest(*columns: pa.Array) -> int:
     return sizes.index(min(sizes))
 
 
-def _smallest(column: pa.Table) -> str:
+def _smallest(column: pa.Table, few_rows: int) -> str:
     """The encoding that makes a column smallest; empty: a dictionary."""
     if column.column(0).null_count == column.num_rows:
         return ""
-    if column.num_rows < FEW_ROWS:
+    if column.num_rows < few_rows:
         return _usual(column.schema.field(0).type)
     sizes = _sizes(column)
     return min(sizes, key=sizes.__getitem__)

@@ -29,7 +29,7 @@ def column_size(values: pa.Array, encoding: str) -> int:
 def _options(encodings: Mapping[str, str], schema: pa.Schema, level: int) -> dict[str, object]:
     names = schema.names
     named = [n for n in names if encodings.get(n, "DICTIONARY") == "DICTIONARY"]
-    dictionary = [leaf for n in named for leaf in _leaves(n, schema.field(n).type)]
+    dictionary = [leaf for n in named for leaf in leaves(n, schema.field(n).type)]
     return {
         "compression": "zstd",
         "compression_level": level,
@@ -44,14 +44,14 @@ def _options(encodings: Mapping[str, str], schema: pa.Schema, level: int) -> dic
     }
 
 
-def _leaves(path: str, kind: pa.DataType) -> list[str]:
+def leaves(path: str, kind: pa.DataType) -> list[str]:
     """Paths of the Parquet columns that a column of this type becomes."""
     if pa.types.is_map(kind):
-        return [*_leaves(f"{path}.key_value.key", kind.key_type), *_leaves(f"{path}.key_value.value", kind.item_type)]
+        return [*leaves(f"{path}.key_value.key", kind.key_type), *leaves(f"{path}.key_value.value", kind.item_type)]
     if pa.types.is_list(kind):
-        return _leaves(f"{path}.list.element", kind.value_type)
+        return leaves(f"{path}.list.element", kind.value_type)
     if pa.types.is_struct(kind):
-        return [leaf for f in kind for leaf in _leaves(f"{path}.{f.name}", f.type)]
+        return [leaf for f in kind for leaf in leaves(f"{path}.{f.name}", f.type)]
     return [path]
 
 
@@ -59,7 +59,7 @@ def _leaves(path: str, kind: pa.DataType) -> list[str]:
 class DenseFile:
     """Rows of one form, written as whole row groups; begins another file when one is full or its columns change.
 
-    A column that is NULL in all rows of a row group is left out.     Holds back less than a row group of rows in memory."""
+    A column that is NULL in all rows of a row group is left out. Holds back less than a row group of rows in memory."""
 
     new_path: Callable[[], Path]
     paths: list[Path] = field(default_factory=list)
