@@ -1,7 +1,7 @@
 """`python -m benchmarks.sketches [--scale X]`: percentiles from hourly sketches of 15 s scrapes against `approx_quantile` on the samples.
 
 Samples are plain Parquet: a file per day, sorted by series and time, zstd 9. Rollups are built by the models that build them in the lake,
-and written as settling writes them; bytes of the sketch side are those of a file with what percentiles need: series_id, time and the sketch.
+and written as settling writes them; bytes of the sketch side are those of a file with what percentiles need (series_id, time, sketch).
 Errors are against exact quantiles, for gauges of many shapes, some of them negative or zero. Time is processor time, as machines are
 shared; the ratio of wall times stands beside it."""
 
