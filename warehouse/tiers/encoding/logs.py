@@ -27,7 +27,8 @@ the hours keep row groups narrow in time."""
 
 LEVEL = 19
 LEAST, LEAST_SHARE = 3, 20_000
-"""Lines that a template must have: 3 (on Kafka's, 12 took 5% more bytes, and 2 took 8% more), or as many as leave no more than 20,000 templates."""
+"""Lines that a template must have: 3 (on Kafka's, 12 took 5% more bytes, and 2 took 8% more), or as many as leave no more than 20,000
+templates."""
 SEGMENT_ROWS, PART_ROWS = 4096, 32_768
 SAMPLE_ROWS, TRIED_ROWS = 16_384, 8_192
 METHODS = ((FINE,), (FINE, COARSE), (COARSE,), ())
