@@ -1,9 +1,9 @@
 """`python -m benchmarks.sketches [--scale X]`: percentiles from hourly sketches of 15 s scrapes against `approx_quantile` on the samples.
 
-Both sides are Parquet files as the lake keeps them: one per day, sorted by series and time, zstd 9. Bytes of the sketch side are those of a
-file with what percentiles need: series_id, time and the sketch. Errors are against exact quantiles, for gauges of many shapes, some of them
-negative or zero; the rollups are built by the models that build them in the lake. Time is processor time, as machines are shared; the ratio
-of wall times stands beside it."""
+Samples are plain Parquet: a file per day, sorted by series and time, zstd 9. Rollups are built by the models that build them in the lake,
+and written as settling writes them; bytes of the sketch side are those of a file with what percentiles need (series_id, time, sketch).
+Errors are against exact quantiles, for gauges of many shapes, some of them negative or zero. Time is processor time, as machines are
+shared; the ratio of wall times stands beside it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import duckdb
@@ -24,12 +25,15 @@ import pyarrow as pa
 from transforms.model import load_models, macros
 from warehouse.contracts import contract
 from warehouse.contracts.ddl import plain_schema
+from warehouse.contracts.series import series_id as identity
+from warehouse.tiers.encoding import rollups
 
 Values = npt.NDArray[np.float64]
 START = datetime.fromisoformat("2026-01-01")
 SCRAPE_S, PER_DAY = 15, 5760
-SERIES, DAYS, ROUNDS = 500, 4, 5
+SERIES, DAYS, ROUNDS = 500, 4, 9
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 524288"
+SKETCH_COLUMNS = "series_id, time, value_sketch"
 QUANTILES = (0.5, 0.95, 0.99)
 QUESTIONS = {"each series": "series_id", "fifty groups": "series_id % 50", "all series": "0"}
 
@@ -65,9 +69,10 @@ def fill(connection: duckdb.DuckDBPyConnection, series: int) -> None:
     connection.execute(macros())
     rng = np.random.default_rng(0)
     names = list(SHAPES)
-    ids = [int(i) for i in rng.integers(1, 2**63, series)]
-    for number, series_id in enumerate(ids):
-        values = SHAPES[names[number % len(names)]](rng, PER_DAY * DAYS)
+    for number in range(series):
+        name = names[number % len(names)]
+        series_id = identity("s", name, {"host": str(number)})
+        values = SHAPES[name](rng, PER_DAY * DAYS)
         connection.register("one_series", pa.table({"i": np.arange(len(values)), "value": values}))
         connection.execute(
             """INSERT INTO raw.metric_points BY NAME SELECT 's' AS source, ?::UBIGINT AS series_id, value, 'b' AS batch_id,
@@ -78,7 +83,7 @@ def fill(connection: duckdb.DuckDBPyConnection, series: int) -> None:
             """INSERT INTO raw.metric_series BY NAME SELECT 's' AS source, ?::UBIGINT AS series_id, ? AS metric_name, 'gauge' AS kind,
                MAP {}::MAP (VARCHAR, VARCHAR) AS labels, 1.0 AS unit_scale, ?::TIMESTAMP AS first_seen, first_seen AS last_seen,
                'b' AS batch_id""",
-            [series_id, names[number % len(names)], START],
+            [series_id, name, START],
         )
     for day in range(DAYS):
         window = {"window_start": START + timedelta(days=day), "window_end": START + timedelta(days=day + 1)}
@@ -86,19 +91,38 @@ def fill(connection: duckdb.DuckDBPyConnection, series: int) -> None:
             connection.execute(f"INSERT INTO {table} BY NAME {load_models()[table].sql}", window)
 
 
-def write(connection: duckdb.DuckDBPyConnection, folder: Path, name: str, table: str, columns: str, where: str = "TRUE") -> int:
-    """A file for each day in `folder/name`; their bytes."""
-    (folder / name).mkdir()
+def days_of(table: str, columns: str, where: str) -> Iterator[tuple[int, str]]:
+    """Number and sorted rows of each day."""
     for number in range(DAYS):
-        target = folder / name / f"{number}.parquet"
-        rows = f"SELECT {columns} FROM {table} WHERE day = DATE '{START.date() + timedelta(days=number)}' AND {where}"
-        connection.execute(f"COPY ({rows} ORDER BY source, series_id, time) TO '{target}' ({PARQUET})")
-    return sum(file.stat().st_size for file in (folder / name).iterdir())
+        day = START.date() + timedelta(days=number)
+        yield number, f"SELECT {columns} FROM {table} WHERE day = DATE '{day}' AND {where} ORDER BY source, series_id, time"
+
+
+def write_samples(connection: duckdb.DuckDBPyConnection, folder: Path, where: str = "TRUE") -> int:
+    """A plain file of samples for each day in `folder`; their bytes."""
+    folder.mkdir()
+    for number, rows in days_of("raw.metric_points", "series_id, time, value", where):
+        connection.execute(f"COPY ({rows}) TO '{folder / f'{number}.parquet'}' ({PARQUET})")
+    return size_of(folder)
+
+
+def write_rollup(connection: duckdb.DuckDBPyConnection, folder: Path, table: str, columns: str, where: str = "TRUE") -> int:
+    """The settled files of a rollup for each day in `folder`; their bytes."""
+    folder.mkdir()
+    numbers = count()
+    for _, rows in days_of(table, columns, where):
+        rollups.encode(connection.execute(rows).to_arrow_reader(20_000), lambda: folder / f"{next(numbers)}.parquet")
+    return size_of(folder)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(file.stat().st_size for file in folder.iterdir())
 
 
 def on_sketches(files: str, group: str) -> str:
     """Percentiles of groups from sketches: buckets added up, then the first bucket past each rank."""
-    found = ", ".join(f"sketch_value(min(bucket) FILTER (WHERE upto > floor({q} * (total - 1)))) AS q{i}" for i, q in enumerate(QUANTILES))
+    found = ", ".join(f"sketch_value(min(bucket) FILTER (WHERE upto > {q} * (total - 1))) AS q{i}" for i, q in enumerate(QUANTILES))
     return f"""
         WITH runs AS (
             SELECT {group} AS g, unnest(map_keys(value_sketch)) AS first_bucket, unnest(map_values(value_sketch)) AS counts FROM '{files}'
@@ -151,8 +175,8 @@ def by_shape(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[tu
         counted = connection.execute(f"SELECT count(*) FROM core.metric_rollup_1h WHERE {of_shape}").fetchone()
         hours = counted[0] if counted else 0
         if hours:
-            samples = write(connection, folder, f"samples_{number}", "raw.metric_points", "series_id, time, value", of_shape)
-            sketches = write(connection, folder, f"sketches_{number}", "core.metric_rollup_1h", "series_id, time, value_sketch", of_shape)
+            samples = write_samples(connection, folder / f"samples_{number}", of_shape)
+            sketches = write_rollup(connection, folder / f"sketches_{number}", "core.metric_rollup_1h", SKETCH_COLUMNS, of_shape)
             yield shape, samples / (hours * 3600 / SCRAPE_S), sketches / hours
 
 
@@ -167,15 +191,15 @@ def measure(scale: float = 1.0) -> dict[str, float]:
         for shape, sample, sketch in by_shape(connection, folder):
             print(f"{shape:26}{sample:10.2f}{sketch:10.1f}{sample * 3600 / SCRAPE_S / sketch:8.1f}")
         result = _bytes(connection, folder)
-        result |= _times(connection, str(folder / "samples/*.parquet"), str(folder / "sketches/*.parquet"))
+        result |= _times(str(folder / "samples/*.parquet"), str(folder / "sketches/*.parquet"))
     return result
 
 
 def _bytes(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, float]:
-    samples = write(connection, folder, "samples", "raw.metric_points", "series_id, time, value")
-    sketches = write(connection, folder, "sketches", "core.metric_rollup_1h", "series_id, time, value_sketch")
-    hours = write(connection, folder, "hours", "core.metric_rollup_1h", "* EXCLUDE (day)")
-    fine = write(connection, folder, "fine", "core.metric_rollup_5m", "* EXCLUDE (day)")
+    samples = write_samples(connection, folder / "samples")
+    sketches = write_rollup(connection, folder / "sketches", "core.metric_rollup_1h", SKETCH_COLUMNS)
+    hours = write_rollup(connection, folder / "hours", "core.metric_rollup_1h", "* EXCLUDE (day)")
+    fine = write_rollup(connection, folder / "fine", "core.metric_rollup_5m", "* EXCLUDE (day)")
     print(f"\nbytes: samples {samples:,}, hourly sketches with keys {sketches:,}; all columns of hours {hours:,}, of five minutes {fine:,}")
     return {
         "sketch_bytes_ratio": round(samples / sketches, 2),
@@ -184,15 +208,17 @@ def _bytes(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, flo
     }
 
 
-def _times(connection: duckdb.DuckDBPyConnection, samples: str, sketches: str) -> dict[str, float]:
+def _times(samples: str, sketches: str) -> dict[str, float]:
     print(f"\n{'p50, p95, p99 of':20}{'samples, cpu s':>16}{'sketches, cpu s':>17}{'ratio':>8}{'wall ratio':>12}{'error':>9}")
     ratios, walls, errors = [], [], []
-    for question, group in QUESTIONS.items():
-        errors.append(worst_error(connection, sketches, samples, group))
-        raw, rolled = seconds(connection, on_samples(samples, group), on_sketches(sketches, group))
-        ratios.append(rolled[0] / raw[0])
-        walls.append(rolled[1] / raw[1])
-        print(f"{question:20}{raw[0]:16.3f}{rolled[0]:17.3f}{ratios[-1]:8.3f}{walls[-1]:12.3f}{errors[-1]:9.4f}")
+    with duckdb.connect() as connection:
+        connection.execute(macros())
+        for question, group in QUESTIONS.items():
+            errors.append(worst_error(connection, sketches, samples, group))
+            raw, rolled = seconds(connection, on_samples(samples, group), on_sketches(sketches, group))
+            ratios.append(rolled[0] / raw[0])
+            walls.append(rolled[1] / raw[1])
+            print(f"{question:20}{raw[0]:16.3f}{rolled[0]:17.3f}{ratios[-1]:8.3f}{walls[-1]:12.3f}{errors[-1]:9.4f}")
     return {
         "sketch_time_ratio": round(statistics.geometric_mean(ratios), 3),
         "sketch_time_ratio_worst": round(max(ratios), 3),

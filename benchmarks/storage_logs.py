@@ -28,6 +28,7 @@ from benchmarks import clp
 from benchmarks.log_sets import LogSet, log_sets
 from benchmarks.processes import Peak
 from warehouse.contracts import log_columns
+from warehouse.contracts.ddl import decoded
 from warehouse.contracts.raw import LOGS
 from warehouse.lake.digest import quick_digest
 from warehouse.tiers.encoding import logs
@@ -59,10 +60,8 @@ def view(paths: Sequence[Path]) -> duckdb.DuckDBPyConnection:
     contract = [c for c in LOGS.columns if c.name != "day"]
     connection.execute(f"CREATE TABLE physical ({', '.join(f'{c.name} {c.type}' for c in (*contract, *log_columns.COLUMNS))})")
     files = [str(p) for p in paths]
-    values = ", ".join(f"{log_columns.DECODED.get(c.name, c.name)} AS {c.name}" for c in contract)
-    connection.execute(
-        f"CREATE VIEW logs AS SELECT {values} FROM (FROM physical UNION ALL BY NAME FROM read_parquet({files!r}, union_by_name = true))"
-    )
+    stored = f"(SELECT *, NULL::DATE AS day FROM physical UNION ALL BY NAME FROM read_parquet({files!r}, union_by_name = true))"
+    connection.execute(f"CREATE VIEW logs AS SELECT * EXCLUDE (day) FROM ({decoded(LOGS, stored)})")
     return connection
 
 

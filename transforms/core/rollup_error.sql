@@ -169,9 +169,9 @@ percentiles AS (
         source,
         series_id,
         day,
-        sketch_value(min(bucket) FILTER (WHERE upto > floor(0.5 * last_rank))) AS p50,
-        sketch_value(min(bucket) FILTER (WHERE upto > floor(0.95 * last_rank))) AS p95,
-        sketch_value(min(bucket) FILTER (WHERE upto > floor(0.99 * last_rank))) AS p99
+        sketch_value(min(bucket) FILTER (WHERE upto > 0.5 * last_rank)) AS p50,
+        sketch_value(min(bucket) FILTER (WHERE upto > 0.95 * last_rank)) AS p95,
+        sketch_value(min(bucket) FILTER (WHERE upto > 0.99 * last_rank)) AS p99
     FROM passed
     GROUP BY tier, source, series_id, day
 ),

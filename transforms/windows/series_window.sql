@@ -187,9 +187,9 @@ CREATE OR REPLACE TEMP MACRO series_window(
             source,
             series_id,
             step_time,
-            min(estimate) FILTER (WHERE upto > floor(0.5 * last_rank)) AS p50,
-            min(estimate) FILTER (WHERE upto > floor(0.95 * last_rank)) AS p95,
-            min(estimate) FILTER (WHERE upto > floor(0.99 * last_rank)) AS p99
+            min(estimate) FILTER (WHERE upto > 0.5 * last_rank) AS p50,
+            min(estimate) FILTER (WHERE upto > 0.95 * last_rank) AS p95,
+            min(estimate) FILTER (WHERE upto > 0.99 * last_rank) AS p99
         FROM passed
         GROUP BY source, series_id, step_time
     ),

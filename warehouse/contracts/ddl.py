@@ -41,6 +41,9 @@ def decoded(contract: Contract, stored: str, *extra: str) -> str:
     """The SELECT of the contract's columns, and of `extra` ones as they are, from a relation with the stored columns."""
     expressions = dict(contract.encoding.decoded) if contract.encoding else {}
     columns = [f'{expressions[name]} AS "{name}"' if name in expressions else f'"{name}"' for name in contract.column_names]
+    if contract.encoding and contract.encoding.prepared:
+        prepared = (f"{expression} AS {name}" for name, expression in contract.encoding.prepared)
+        stored = f"(SELECT {', '.join(['*', *extra, *prepared])} FROM {stored})"
     return f"SELECT {', '.join([*columns, *extra])} FROM {stored}"
 
 

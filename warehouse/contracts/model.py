@@ -55,10 +55,12 @@ class Encoding:
     """Columns that settled files hold otherwise than landed ones, and how the view makes the contract's columns of them.
 
     columns: physical columns besides the contract's, NULL where a file lacks them.
-    decoded: (column of the contract, DuckDB expression over the physical columns that gives its value for every row, landed or settled)."""
+    decoded: (column of the contract, DuckDB expression over the physical columns that gives its value for every row, landed or settled).
+    prepared: (name, expression over the physical columns) of what several of those expressions share; it is computed once."""
 
     columns: tuple[Column, ...]
     decoded: tuple[tuple[str, str], ...]
+    prepared: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,14 @@ from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import Partition, partitions
 from warehouse.lake.rewriting import DenseForm, rewrite
 from warehouse.lake.state import NO_DAY, USABLE
-from warehouse.tiers.encoding import logs, metrics, spans
+from warehouse.tiers.encoding import logs, metrics, rollups, spans
 
 DENSE = {
     "raw.metric_points": DenseForm("source, series_id, time", {}, metrics.encode),
     "raw.logs": DenseForm(logs.ORDER, {}, logs.encode),
     "raw.spans": DenseForm(spans.ORDER, spans.STORED, spans.encode),
+    "core.metric_rollup_5m": DenseForm(rollups.ORDER, {}, rollups.encode),
+    "core.metric_rollup_1h": DenseForm(rollups.ORDER, {}, rollups.encode),
 }
 ENTITY_FILES = 8
 BATCH_DAYS = 32
@@ -49,8 +51,9 @@ class Unsettled(NamedTuple):
 
 
 def unsettled(lake: Lake, *, today: date | None = None, tables: Iterable[str] | None = None) -> list[Unsettled]:
-    """Days that settling would rewrite, newest first: raw days past the hot window, derived days that lie in several files, and
-    tables without days that changes have scattered. Only days whose checks passed; they are not about to be written again."""
+    """Days that settling would rewrite, newest first: days past the hot window that are raw or have a dense form, derived days that lie
+    in several files, and tables without days that changes have scattered. Only days whose checks passed; they are not about to be written
+    again."""
     newest = (today or datetime.now(UTC).date()) - timedelta(days=lake.settings.publish.raw_days)
     wanted = set(tables) if tables is not None else set(CONTRACTS)
     by_storage = {c.storage_name: c for c in CONTRACTS.values() if c.schema != "meta" and c.full_name in wanted}
@@ -58,7 +61,7 @@ def unsettled(lake: Lake, *, today: date | None = None, tables: Iterable[str] | 
     usable: dict[str, set[date]] = {}
     for part in partitions(lake.connection, list(by_storage)):
         definition = by_storage[part.storage_name]
-        if not _wants_settling(definition, part, newest):
+        if not _wants_settling(definition, part, newest, dense=lake.data_folder is not None and definition.full_name in DENSE):
             continue
         if definition.full_name not in usable:
             usable[definition.full_name] = {d for d, s in lake.states(definition.full_name).items() if s.state in USABLE}
@@ -67,14 +70,14 @@ def unsettled(lake: Lake, *, today: date | None = None, tables: Iterable[str] | 
     return sorted(found, key=lambda u: (u.day, u.table), reverse=True)
 
 
-def _wants_settling(definition: Contract, part: Partition, newest: date) -> bool:
+def _wants_settling(definition: Contract, part: Partition, newest: date, *, dense: bool) -> bool:
     if part.settled:
         return False
     if part.day == NO_DAY and not definition.has_day:
         return len(part.files) + len(part.deletes) >= ENTITY_FILES
     if part.day >= newest:
         return False
-    return definition.schema == "raw" or len(part.files) + len(part.deletes) > 1
+    return definition.schema == "raw" or dense or len(part.files) + len(part.deletes) > 1
 
 
 def settle(

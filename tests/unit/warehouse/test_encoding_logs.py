@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.log_sets import SCHEMA
-from warehouse.contracts import log_columns
+from warehouse.contracts import ddl, log_columns
 from warehouse.contracts.raw import LOGS
 from warehouse.tiers.encoding import logs
 from warehouse.tiers.encoding.log_times import read_times
@@ -70,9 +70,9 @@ def decoded(paths: list[Path]) -> pa.Table:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"CREATE TABLE p ({', '.join(f'{c.name} {c.type}' for c in (*contract, *log_columns.COLUMNS))})")
         files = [str(p) for p in paths]
-        connection.execute(f"CREATE VIEW s AS FROM p UNION ALL BY NAME FROM read_parquet({files!r}, union_by_name = true)")
-        values = ", ".join(f"{log_columns.DECODED.get(c.name, c.name)} AS {c.name}" for c in contract)
-        return connection.execute(f"SELECT {values} FROM s ORDER BY source, log_id").to_arrow_table().cast(SCHEMA)
+        stored = f"(SELECT *, NULL::DATE AS day FROM p UNION ALL BY NAME FROM read_parquet({files!r}, union_by_name = true))"
+        query = f"SELECT * EXCLUDE (day) FROM ({ddl.decoded(LOGS, stored)}) ORDER BY source, log_id"
+        return connection.execute(query).to_arrow_table().cast(SCHEMA)
 
 
 def physical(paths: list[Path]) -> set[str]:
@@ -81,7 +81,7 @@ def physical(paths: list[Path]) -> set[str]:
 
 def templates(paths: list[Path]) -> list[str | None]:
     column: list[str | None] = (
-        pa.concat_tables([pq.read_table(p) for p in paths], promote_options="default").column("body_template").to_pylist()
+        pa.concat_tables([pq.read_table(p) for p in paths], promote_options="default").column("body_format").to_pylist()
     )
     return column
 
@@ -176,12 +176,29 @@ def test_what_varies_is_typed(encoded: Callable[..., list[Path]]) -> None:
     assert pq.read_table(paths[0]).column("body_time_1").unique().to_pylist() == [4], "a time that is the row's own is always the same"
 
 
+def test_lines_of_few_and_of_many_arguments_stand_side_by_side(encoded: Callable[..., list[Path]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The view gives `format` no more arguments than a line's columns call for."""
+    monkeypatch.setattr(logs, "METHODS", ((FINE,),))
+    days = [f"2026-02-{i % 27 + 1:02d} 10:00:00.{i % 10}" for i in range(100)]
+    kinds = [
+        [f"took {i} of {i * 3} at {days[i]}" for i in range(100)],
+        [f"span {i * 99991:08x} by {uuid.UUID(int=i * 3**50)} from {days[i]} to {days[-i]}" for i in range(100)],
+        [" ".join(f"p{n}={i * n}" for n in range(1, 13)) for i in range(100)],
+        [f"{i * 99991:08x} {i * 77773:06x} {i * 55501:07x} and {i}" for i in range(100)],
+    ]
+    lines = [line for same in zip(*kinds, strict=True) for line in same]
+    paths = encoded(rows(list(lines)))
+    assert decoded(paths).column("body").to_pylist() == lines
+    assert {"body_time_1", "body_time_2", "body_uuid_1", "body_int_12", "body_hex_3"} <= physical(paths)
+    assert len(set(templates(paths))) >= len(kinds)
+
+
 def test_ids_that_the_row_has_are_not_stored_twice(encoded: Callable[..., list[Path]]) -> None:
     traces, spans = [f"{i * 3**70 + 5:032x}" for i in range(300)], [f"{i * 3**30 + 7:016x}" for i in range(300)]
     table = rows([f"start trace={t} span={s} again {t}" for t, s in zip(traces, spans, strict=True)], trace_id=traces, span_id=spans)
     paths = encoded(table)
     assert decoded(paths).equals(table)
-    assert "body_template" in physical(paths)
+    assert "body_format" in physical(paths)
     assert not {name for name in physical(paths) if name.startswith(("body_uuid", "body_hex", "body_text"))}
     assert not {"trace_id", "span_id"} & physical(paths)
 

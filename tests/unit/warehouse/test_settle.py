@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.lakes import DAY, POINT, at, day_slice, files_on_disk, open_lake, points_unit, reader, stored
+from transforms.model import load_models, macros
 from warehouse.errors import LakeError
 from warehouse.lake import Part, Unit, optional, sorted_files
 from warehouse.lake.digest import Digest, quick_digest, rows_digest
@@ -207,6 +208,26 @@ def spans_unit(times: list[str]) -> Unit:
         yield Part("raw.spans", rows)
 
     return Unit("s", "spans", "spans", parts)
+
+
+def test_rollups_past_the_hot_window_are_settled_smaller_and_read_alike(lake: Lake) -> None:
+    table, sample = "core.metric_rollup_5m", "30 + 20 * sin(i * i + s)"
+    points = lake.query(f"SELECT s, TIMESTAMP '2026-03-01' + i * INTERVAL 30 SECOND, {sample} FROM range(4) AS a(s), range(2800) AS b(i)")
+    lake.land(points_unit("b1", list(zip(*points.to_pydict().values(), strict=True))))
+    lake.connection.execute(macros())
+    window = {"window_start": day_slice().start, "window_end": day_slice().end}
+    lake.replace_slice(table, day_slice(), load_models()[table].sql, parameters=window)
+    lake.set_states(table, {DAY: ("passed", None)})
+    before = lake.query(f"FROM {table} ORDER BY ALL")
+    assert unsettled(lake, today=date(2026, 3, 2), tables=[table]) == []
+    result = settle(lake, today=TODAY, tables=[table])
+    assert (result.days, result.rows, result.files_before) == (1, before.num_rows, 1)
+    assert result.bytes_after < 0.95 * result.bytes_before
+    assert lake.query(f"FROM {table} ORDER BY ALL") == before
+    assert lake.query(f"SELECT count(*) AS n FROM {table} WHERE increase IS NULL")["n"].to_pylist() == [before.num_rows]
+    (path,) = files_on_disk(lake, "core/metric_rollup_5m/**/settled_*.parquet")
+    assert pq.read_table(path, page_checksum_verification=True, partitioning=None).num_columns == len(before.column_names) - 1
+    assert settle(lake, today=TODAY, tables=[table]).days == 0
 
 
 def test_a_row_of_nulls_left_by_a_kill_is_taken_away(tmp_path: Path) -> None:
