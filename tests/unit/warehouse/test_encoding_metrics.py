@@ -170,6 +170,16 @@ def test_a_large_day_is_several_files_of_each_form_sorted_on_from_one_to_the_nex
     assert bits(read_back(files)) == bits(rows)
 
 
+def test_a_column_that_some_row_groups_lack_begins_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "ROW_GROUP_ROWS", 2)
+    numbers = iter(range(10))
+    file = writing.DenseFile(lambda: tmp_path / f"{next(numbers)}.parquet")
+    for rest in ([1.0, 2.0], [None, None], [None, 3.0]):
+        file.write(pa.table({"a": [1, 2], "rest": pa.array(rest, pa.float64())}), {})
+    (path,) = file.close()
+    assert pq.ParquetFile(path).read()["rest"].to_pylist() == [1.0, 2.0, None, None, None, 3.0]
+
+
 def test_pages_carry_checksums_and_row_groups_can_be_left_out(tmp_path: Path) -> None:
     (file,) = written(table([np.random.default_rng(2).normal(size=1000)]), tmp_path)
     column = pq.ParquetFile(file).metadata.row_group(0)

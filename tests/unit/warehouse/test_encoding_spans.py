@@ -56,7 +56,7 @@ def settled(connection: duckdb.DuckDBPyConnection, folder: Path) -> pa.Table:
     return connection.execute(f"{decoded(SPANS, stored)} ORDER BY ALL", [[str(f) for f in files]]).to_arrow_table()
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(rows)
 def test_every_span_comes_back(drawn: list[tuple[str, str, str | None, int, int, dict[str, str | None]]]) -> None:
     names = ("trace_id", "span_id", "parent_span_id", "nano", "duration_ns", "labels")

@@ -74,9 +74,9 @@ class _OpenFile:
 
 @dataclass(slots=True)
 class DenseFile:
-    """Rows of one form, written as whole row groups; begins another file when one is full or its columns change.
+    """Rows of one form, written as whole row groups; begins another file when one is full or lacks a column.
 
-    A column that is NULL in all rows of a row group is left out. Holds back less than a row group of rows in memory."""
+    A column that is NULL in all rows that begin a file is left out. Holds back less than a row group of rows in memory."""
 
     new_path: Callable[[], Path]
     paths: list[Path] = field(default_factory=list)
@@ -105,12 +105,12 @@ class DenseFile:
         self._held = [rows.take(np.arange(count, rows.num_rows))] if count < rows.num_rows else []  # a slice would keep all of it
         rows = rows.slice(0, count)
         rows = rows.drop_columns([n for n in rows.column_names if rows[n].null_count == count])
-        if self._file is not None and (self._file.schema != rows.schema or self._file.is_full):
+        if self._file is not None and not _takes(self._file, rows.schema, {}):
             self._end()
         if self._file is None:
             self.paths.append(self.new_path())
             self._file = _OpenFile(self.paths[-1], rows.schema, self._encodings, LEVEL, KEYS)
-        self._file.write(rows, ROW_GROUP_ROWS)
+        self._file.write(_widened(rows, self._file.schema), ROW_GROUP_ROWS)
 
     def _end(self) -> None:
         if self._file is not None:
