@@ -28,6 +28,7 @@ from warehouse.lake.maintenance import refuse_shared_folder
 from warehouse.lake.parquet_keys import ENCRYPTION, Key, encryption_keys
 from warehouse.lake.partitions import Partition, SomeRows, partition
 from warehouse.lake.state import insert, utc_now
+from warehouse.lake.transaction import transaction
 
 ROWS_FILE = "rows-00000.parquet"
 
@@ -171,7 +172,9 @@ def _record(lake: Lake, storage: Storage, relative: str, manifest: Manifest, row
 
     What dies before the commit leaves no bundle; what dies after it is finished by the next seal or verification."""
     connection = lake.connection
-    with lake.catalog.lock(("archive", "meta.archive_bundles")):
+    with lake.catalog.lock(("archive", "meta.archive_bundles")) as held:
+        if set(storage.files(relative)) != {f.name for f in manifest.files}:  # a clock that was set on makes what is new look abandoned
+            raise ArchiveError(f"{relative} lost its files before it was sealed; nothing was sealed. Seal it again")
         chain = recorded_bundles(lake)
         newest = chain[-1] if chain else None
         now = utc_now(connection)
@@ -195,14 +198,8 @@ def _record(lake: Lake, storage: Storage, relative: str, manifest: Manifest, row
         )
         storage.write(f"{relative}/{PENDING}", content)
         lake.step("pending")
-        connection.execute("BEGIN")
-        try:
+        with transaction(connection, held, f"seal {relative}", author=run_id or "lakebed"):
             insert(connection, "store.meta_archive_bundles", [bundle.record()])
-            connection.execute("CALL lake.set_commit_message(?, ?)", [run_id or "lakebed", f"seal {relative}"])
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
         lake.step("recorded")
         write_head(storage, [*chain, bundle])
     return bundle

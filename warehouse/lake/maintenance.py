@@ -14,6 +14,7 @@ import duckdb
 from warehouse.contracts import CONTRACTS
 from warehouse.contracts.ddl import quarantine_name
 from warehouse.errors import LakeError
+from warehouse.lake.catalog import MAINTENANCE
 from warehouse.lake.connection import literal, sweep_spills
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import partition
@@ -45,12 +46,13 @@ def tidy(lake: Lake) -> Tidied:
     tidied = Tidied()
     for storage_name in log_tables():
         tidied.merged_logs += merge_files(lake, storage_name)
-    with lake.catalog.lock(("maintenance",)):
+    with lake.catalog.lock((MAINTENANCE,)):
         _refuse_recovering(lake)
         lake.step("maintenance")
         tidied.expired_snapshots = _expire_snapshots(lake.connection)
         tidied.removed_files = _remove_unneeded(lake.connection)
-        tidied.removed_orphans = _remove_orphans(lake.connection)
+        with lake.catalog.nobody_present() as nobody:  # what writers stage must not depend on what a clock says of its age
+            tidied.removed_orphans = _remove_orphans(lake.connection) if nobody else 0
     sweep_spills(lake.settings.lake, older_than_s=GRACE.total_seconds())
     return tidied
 
@@ -67,8 +69,9 @@ def merge_files(lake: Lake, storage_name: str) -> bool:
     if len(before.files) < MERGE_FROM_FILES:
         return False
     path = f"{lake.folder(storage_name)}/merged_{uuid4()}.parquet"
-    lake.connection.execute(f"COPY (FROM {storage_name}) TO {literal(path)} ({SETTLED_PARQUET})")
-    merged = bool(replace_files(lake, [Replacement(before, (path,), before.row_count)], f"merge {storage_name}"))
+    with lake.catalog.present():
+        lake.connection.execute(f"COPY (FROM {storage_name}) TO {literal(path)} ({SETTLED_PARQUET})")
+        merged = bool(replace_files(lake, [Replacement(before, (path,), before.row_count)], f"merge {storage_name}"))
     if not merged:
         forget(path)
     return merged
@@ -90,11 +93,20 @@ def _refuse_recovering(lake: Lake) -> None:
 
 
 def _expire_snapshots(connection: duckdb.DuckDBPyConnection) -> int:
-    """Snapshots are named, because DuckLake compares times in a SQLite catalog as text: `older_than` an hour took ones of this minute."""
+    """Snapshots of which the next one is over a day old: until then readers began on them, however old they are themselves.
+
+    They are named, because DuckLake compares times in a SQLite catalog as text: `older_than` an hour took ones of this minute. A snapshot
+    is no older than any before it, whatever a clock that was set back said; what is from the future was stamped by a clock that was wrong."""
     rows = connection.execute(
-        """SELECT snapshot_id FROM __ducklake_metadata_lake.ducklake_snapshot
-           WHERE CAST(snapshot_time AS TIMESTAMPTZ) < now() - ?
-             AND snapshot_id < (SELECT max(snapshot_id) FROM __ducklake_metadata_lake.ducklake_snapshot)""",
+        """WITH stamped AS (
+               SELECT snapshot_id, CAST(snapshot_time AS TIMESTAMPTZ) AS stamp FROM __ducklake_metadata_lake.ducklake_snapshot),
+           known AS (
+               SELECT snapshot_id, CASE WHEN stamp <= now() THEN stamp END AS stamp FROM stamped),
+           followed AS (
+               SELECT snapshot_id, max(stamp) OVER (ORDER BY snapshot_id) AS begun,
+                   first_value(stamp IGNORE NULLS) OVER (ORDER BY snapshot_id ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS next
+               FROM known)
+           SELECT snapshot_id FROM followed WHERE next IS NOT NULL AND greatest(begun, next) < now() - ?""",
         [GRACE],
     ).fetchall()
     if rows:

@@ -16,12 +16,14 @@ import pyarrow as pa
 from warehouse.contracts import CONTRACTS, Contract, contract
 from warehouse.contracts.ddl import decoded
 from warehouse.errors import LakeError
+from warehouse.lake.catalog import MAINTENANCE
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.digest import BATCH_ROWS, Digest, quick_digest, quick_digests
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import SETTLED, SORTED, Partition, nothing, partition, partitions
 from warehouse.lake.space import refuse_full
 from warehouse.lake.state import NO_DAY, append_states
+from warehouse.lake.transaction import transaction
 
 SETTLED_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 524288"
 NOT_DENSE = (duckdb.Error, pa.ArrowException, ValueError, OverflowError)
@@ -73,14 +75,15 @@ def rewrite(lake: Lake, table: str, days: Collection[date], dense: DenseForm | N
         return Rewritten()
     refuse_full(lake.settings.lake, lake.catalog.data_path, needed=sum(p.bytes for p in parts))
     paths: dict[date, list[str]] = {p.day: [] for p in parts}
-    try:
-        _write_days(lake, definition, paths, dense if lake.data_folder else None)
-    except BaseException:
-        forget(*chain.from_iterable(paths.values()))
-        raise
-    done = replace_files(
-        lake, [Replacement(p, tuple(paths[p.day]), p.row_count) for p in parts], f"settle {table} {min(paths)} {len(paths)} day(s)"
-    )
+    with lake.catalog.present():
+        try:
+            _write_days(lake, definition, paths, dense if lake.data_folder else None)
+        except BaseException:
+            forget(*chain.from_iterable(paths.values()))
+            raise
+        done = replace_files(
+            lake, [Replacement(p, tuple(paths[p.day]), p.row_count) for p in parts], f"settle {table} {min(paths)} {len(paths)} day(s)"
+        )
     forget(*chain.from_iterable(paths[p.day] for p in parts if p not in [r.before for r in done]))
     return Rewritten(
         len(done),
@@ -251,8 +254,10 @@ def put_day(
             lake.connection, lake.memory.next_sequence(), definition.full_name, {day: (version, "unchecked", count, None, reason)}, run_id
         )
 
-    write_sorted(lake, connection, definition, f"SELECT {columns} FROM {name}", path)
-    if not replace_files(lake, [Replacement(before, (path,), count)], f"put {definition.full_name} {day}: {reason}", within=record):
+    with lake.catalog.present():
+        write_sorted(lake, connection, definition, f"SELECT {columns} FROM {name}", path)
+        done = replace_files(lake, [Replacement(before, (path,), count)], f"put {definition.full_name} {day}: {reason}", within=record)
+    if not done:
         forget(path)
         raise LakeError(f"{definition.full_name} {day} was written at the same time; nothing was changed. Run it again")
     return count
@@ -268,30 +273,23 @@ def replace_files(
     Raises LakeError when a partition would not hold the rows it should."""
     connection, name = lake.connection, replacements[0].before.storage_name
     definition = next((c for c in CONTRACTS.values() if c.storage_name == name and c.shape != "log"), None)
-    with lake.catalog.lock((definition.full_name if definition else name, "maintenance")):
-        connection.execute("BEGIN")
+    with lake.catalog.lock((definition.full_name if definition else name, MAINTENANCE)) as held:
         try:
-            present = {p.day: p for p in partitions(connection, [name])}
-            done = [r for r in replacements if present.get(r.before.day, nothing(name, r.before.day)) == r.before]
-            if not done:
-                connection.execute("ROLLBACK")
-                return []
-            where = _where(definition, [r.before.day for r in done]) if definition else "TRUE"
-            connection.execute(f"DELETE FROM {name} WHERE {where}")
-            lake.step("replacing")
-            lake.register(name, [p for r in done for p in r.paths], hive=definition is not None and definition.has_day)
-            _refuse_other_rows(connection, name, where, done, message)
-            within()
-            connection.execute("CALL lake.set_commit_message('lakebed', ?)", [message])
-            connection.execute("COMMIT")
+            with transaction(connection, held, message):
+                present = {p.day: p for p in partitions(connection, [name])}
+                done = [r for r in replacements if present.get(r.before.day, nothing(name, r.before.day)) == r.before]
+                if not done:
+                    return []
+                where = _where(definition, [r.before.day for r in done]) if definition else "TRUE"
+                connection.execute(f"DELETE FROM {name} WHERE {where}")
+                lake.step("replacing")
+                lake.register(name, [p for r in done for p in r.paths], hive=definition is not None and definition.has_day)
+                _refuse_other_rows(connection, name, where, done, message)
+                within()
         except duckdb.TransactionException as error:
-            rollback(connection)
             if "conflict" in str(error).lower():
                 return []
-            raise LakeError(f"{message}: the commit failed: {error}") from error
-        except BaseException:
-            rollback(connection)
-            raise
+            raise LakeError(f"{message}: the commit to the {lake.catalog.kind} catalog failed: {error}") from error
     lake.step("replaced")
     return done
 
@@ -301,11 +299,3 @@ def _refuse_other_rows(connection: duckdb.DuckDBPyConnection, name: str, where: 
     found = connection.execute(f"SELECT count(*) FROM {name} WHERE {where}").fetchone() if wanted else (0,)
     if found is None or found[0] != wanted:
         raise LakeError(f"{message}: {found} rows instead of {wanted}; nothing was changed")
-
-
-def rollback(connection: duckdb.DuckDBPyConnection) -> None:
-    """End the open transaction, if there is one, without effect."""
-    try:
-        connection.execute("ROLLBACK")
-    except duckdb.TransactionException:
-        return
