@@ -58,27 +58,26 @@ OPERATIONS: dict[str, Callable[[Lake], object]] = {
     "replace": lambda lake: lake.land(points_unit("new", points(1000.0), slice=day_slice())),
     "settle": settled,
 }
-STEPS = [
-    ("land", "locked"),
-    ("land", "registered"),
-    ("land", "logged"),
-    ("replace", "deleted"),
-    ("replace", "logged"),
-    ("settle", "replacing"),
+STOPS = [
+    ("immediate", "land", "registered"),
+    ("immediate", "land", "logged"),
+    ("immediate", "replace", "deleted"),
+    ("immediate", "settle", "replacing"),
+    ("kill", "land", "locked"),
+    ("kill", "replace", "logged"),
 ]
 
 
-@pytest.mark.parametrize(("operation", "step"), STEPS, ids=lambda value: str(value))
-@pytest.mark.parametrize("how", ["immediate", "kill"])
+@pytest.mark.parametrize(("how", "operation", "step"), STOPS)
 def test_a_server_that_stops_in_a_commit_changes_nothing(
-    cluster: servers.PostgresCluster, dsn: str, tmp_path: Path, operation: str, step: str, how: str
+    cluster: servers.PostgresCluster, dsn: str, tmp_path: Path, how: str, operation: str, step: str
 ) -> None:
     with opened(dsn, tmp_path) as lake:
         lake.land(points_unit("first", points(0.0)))
         before = stored(lake)
         lake.step = once(step, lambda: cluster.stop(how))
         try:
-            with pytest.raises(LakebedError, match="PostgreSQL|catalog") as failed:
+            with pytest.raises(LakebedError, match=r"(?i)postgres\w* catalog") as failed:
                 OPERATIONS[operation](lake)
             assert servers.POSTGRES_PASSWORD not in str(failed.value)
         finally:

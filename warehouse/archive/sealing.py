@@ -198,7 +198,7 @@ def _record(lake: Lake, storage: Storage, relative: str, manifest: Manifest, row
         )
         storage.write(f"{relative}/{PENDING}", content)
         lake.step("pending")
-        with transaction(connection, held, f"seal {relative}", author=run_id or "lakebed"):
+        with transaction(lake, ["store.meta_archive_bundles"], held, f"seal {relative}", author=run_id or "lakebed"):
             insert(connection, "store.meta_archive_bundles", [bundle.record()])
         lake.step("recorded")
         write_head(storage, [*chain, bundle])

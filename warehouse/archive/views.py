@@ -108,6 +108,6 @@ def _files(storage: Storage, bundles: Sequence[Bundle]) -> str:
 
 def _execute(lake: Lake, statements: Sequence[str]) -> None:
     connection = lake.connection
-    with lake.catalog.lock(("catalog",)) as held, transaction(connection, held, "views of the archive"):
+    with lake.catalog.lock(("catalog",)) as held, transaction(lake, [], held, "views of the archive"):
         for statement in statements:
             connection.execute(statement)

@@ -135,7 +135,7 @@ class Lake:
         if not rows:
             return
         with self.catalog.lock((table,)) as held:
-            with transaction(self.connection, held, table):
+            with transaction(self, [definition.storage_name], held, table):
                 insert(self.connection, definition.storage_name, rows)
             self.memory.committed(News())
 
@@ -151,7 +151,7 @@ class Lake:
 
         versions: what was judged; days that were written since are left as they are. Raises LakeError when a day has no version yet."""
         with self.catalog.lock((table,)) as held:
-            with transaction(self.connection, held, f"states of {table}"):
+            with transaction(self, [], held, f"states of {table}"):
                 before = self.states(table, states)
                 missing = set(states) - set(before)
                 if missing:

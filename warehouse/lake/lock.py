@@ -56,7 +56,8 @@ def advisory_locks(dsn: str, names: Sequence[str], *, shared: Sequence[str] = ()
             if _answers(connection) and dsn not in str(error):
                 raise
             raise LakeError(
-                "the PostgreSQL catalog went away; what was being committed is there as a whole or not at all: run it again, nothing is doubled"
+                "the PostgreSQL catalog went away; what was being committed is there as a whole or not at all. "
+                "Run it again: nothing is doubled"
             ) from None
 
 

@@ -96,7 +96,7 @@ def _expire_snapshots(connection: duckdb.DuckDBPyConnection) -> int:
     """Snapshots of which the next one is over a day old: until then readers began on them, however old they are themselves.
 
     They are named, because DuckLake compares times in a SQLite catalog as text: `older_than` an hour took ones of this minute. A snapshot
-    is no older than any before it, whatever a clock that was set back said; what is from the future was stamped by a clock that was wrong."""
+    is no older than any before it, whatever a clock that was set back said; one of the future was stamped by a clock that was wrong."""
     rows = connection.execute(
         """WITH stamped AS (
                SELECT snapshot_id, CAST(snapshot_time AS TIMESTAMPTZ) AS stamp FROM __ducklake_metadata_lake.ducklake_snapshot),

@@ -14,6 +14,7 @@ from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import Partition, SomeRows, partition
 from warehouse.lake.rewriting import SETTLED_PARQUET, Replacement, day_rows, forget, new_file, replace_files, write_sorted
 from warehouse.lake.state import NO_DAY, append_states, insert, utc_now
+from warehouse.lake.transaction import transaction
 
 
 def drop(
@@ -72,7 +73,7 @@ def drop_quarantined(lake: Lake, name: str, day: date, plan_id: str) -> int:
     Raises RetentionError when the plan does not, did so already, or rows were added to that day since."""
     where = "CAST(quarantined_at AS DATE) = ?"
     connection = lake.connection
-    with lake.catalog.lock((name, MAINTENANCE)) as held, transaction(connection, held, f"drop {name} {day} plan {plan_id}"):
+    with lake.catalog.lock((name, MAINTENANCE)) as held, transaction(lake, [name], held, f"drop {name} {day} plan {plan_id}"):
         row = connection.execute(f"SELECT count(*) FROM {name} WHERE {where}", [day]).fetchone()
         count = int(row[0]) if row else 0
         planned = _planned(lake, name, day, plan_id, count, "")

@@ -275,7 +275,7 @@ def replace_files(
     definition = next((c for c in CONTRACTS.values() if c.storage_name == name and c.shape != "log"), None)
     with lake.catalog.lock((definition.full_name if definition else name, MAINTENANCE)) as held:
         try:
-            with transaction(connection, held, message):
+            with transaction(lake, [name], held, message):
                 present = {p.day: p for p in partitions(connection, [name])}
                 done = [r for r in replacements if present.get(r.before.day, nothing(name, r.before.day)) == r.before]
                 if not done:

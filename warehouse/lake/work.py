@@ -22,7 +22,7 @@ from warehouse.lake.entities import upsert_entities
 from warehouse.lake.memory import Batch, News
 from warehouse.lake.staging import EVER, Staged, Target, rewrite, stage, stage_rejects
 from warehouse.lake.state import NO_DAY, DayState, insert, next_time, utc_now
-from warehouse.lake.transaction import rollback
+from warehouse.lake.transaction import Written, rollback
 from warehouse.lake.unit import Rows, Slice
 from warehouse.lake.writing import StagedFile, discard, read_files
 
@@ -211,6 +211,9 @@ class Work:
         connection = self.lake.connection
         with self.lake.catalog.lock(tuple(self.writes)) as held:
             self.step("locked")
+            contracts = [write.staged.contract for write in self.writes.values()]
+            quarantines = [quarantine_name(c) for c in contracts if c.schema != "meta"]
+            written = Written(self.lake, [*(c.storage_name for c in contracts), *quarantines])
             connection.execute("BEGIN")
             self.lake.memory.states()  # before anything is written: what is remembered must be what was committed
             if self.lake.memory.of(self.source).has(self.batch_id):
@@ -230,7 +233,7 @@ class Work:
             connection.execute("CALL lake.set_commit_message(?, ?)", [self.run_id or "lakebed", f"{self.source} {self.origin}"[:500]])
             held()
             self.may_be_registered = True
-            connection.execute("COMMIT")
+            written.commit()
             if self.writes:  # without any there is no snapshot
                 self.lake.memory.committed(news)
         self.step("committed")
