@@ -32,7 +32,7 @@ with Lake.open(load(Path(sys.argv[1]))) as lake:
         assert not lake.land(points_unit(f"{number}-{i}", points, source=f"s{number}")).already
 """
 READER = """
-import json, sys
+import sys, time
 from pathlib import Path
 from warehouse.lake.lake import Lake
 from warehouse.settings import load
@@ -49,6 +49,7 @@ with Lake.open(load(Path(sys.argv[1])), read_only=True) as lake:
         if partial or batches != logged or states != batches * int(sys.argv[3]) or batches < last:
             sys.exit(f"half a state: {batches} batches, {partial} of them in part, {logged} logged, {states} rows counted, {last} before")
         polls, last = polls + 1, batches
+        time.sleep(0.2)
 print(polls)
 """
 
