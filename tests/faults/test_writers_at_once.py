@@ -15,7 +15,7 @@ from warehouse.settings import load
 pytestmark = [pytest.mark.faults, pytest.mark.server]
 
 WRITERS, READERS, ROWS = 8, 2, 10
-COMMITS = int(os.environ.get("LAKEBED_COMMITS", "25"))
+COMMITS = int(os.environ.get("LAKEBED_COMMITS", "12"))
 WRITER = """
 import sys, time
 from datetime import timedelta
