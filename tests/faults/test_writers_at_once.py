@@ -98,6 +98,6 @@ class Processes:
 
     def result(self, process: subprocess.Popen[str]) -> str:
         """What it printed. AssertionError with its traceback when it failed."""
-        output, errors = process.communicate(timeout=900)
+        output, errors = process.communicate(timeout=900 + 60 * COMMITS)
         assert process.returncode == 0, errors[-3000:]
         return output.strip()
