@@ -26,8 +26,8 @@ test: venv  ## Unit, SQL, integration, browser and convention tests
 	$(BIN)/python -m pytest -m "not faults and not truth" --ignore tests/e2e --numprocesses 2 --dist loadfile
 	$(BIN)/python -m pytest tests/e2e
 
-faults: venv  ## Kill processes at every step and count what is lost
-	$(BIN)/python -m pytest tests/faults -m faults --timeout 1800
+faults: venv  ## Kill processes and servers, set clocks, write at once: what is lost?
+	$(BIN)/python -m pytest tests/faults -m faults --timeout 1800 --numprocesses 2 --dist loadfile
 
 truth: venv  ## The whole platform over a simulated company of half the size: is what is hidden found? SEEDS=0,1,2,3
 	LAKEBED_TRUTH_SEEDS=$(or $(SEEDS),1) $(BIN)/python -m pytest tests/integration/test_truth.py -m truth

@@ -1,32 +1,74 @@
-"""`python -m benchmarks.kill [KILLS]`: the fault tests of `tests/faults` at length: 1,000 kills per catalog on days of over 100 MB.
+"""`python -m benchmarks.kill [KILLS [ROWS]]`: kill -9 at length, 1,000 times by default, on days of over 100 MB.
 
-Half of the kills are at named steps, half at random times, while days are landed, settled, rolled up, published, archived, dropped and
-restored. Afterwards the whole lake, the archive and the published file are compared with the rows that must be there; any difference
-fails. SQLite and, where it is installed, PostgreSQL."""
+Half of the kills are at named steps, half at any moment, while days are landed, rolled up, settled, published, archived and dropped,
+restored, and a subject is erased from all of it; in turns of 25 on a SQLite catalog and, where
+PostgreSQL is installed, on one there. After each death every day
+must stand whole; at the end of each turn the lake, the archive and the published file are compared row for row with what must be there."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
+import shutil
 import sys
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
+
+from tests.faults.tiers import Toll, kill_in_tiers, make_days
+from tests.integration import servers
+
 KILLS, ROWS = 1_000, 2_800_000
-CATALOGS = 2
+TURN = 25
 
 
-def measure(kills: int = KILLS) -> dict[str, int | None]:
-    """Kills done, and rows or files that were lost, doubled or left over: 0, or null when the comparison failed (the log says how)."""
-    environment = {**os.environ, "LAKEBED_TIER_KILLS": str(kills), "LAKEBED_TIER_ROWS": str(ROWS)}
-    test = Path(__file__).resolve().parents[1] / "tests" / "faults" / "test_tier_kills.py"
-    command = [sys.executable, "-m", "pytest", str(test), "-m", "faults", "--timeout", str(120 * kills), "-q"]
-    done = subprocess.run(command, env=environment, check=False)
-    wrong = 0 if done.returncode == 0 else None
-    return {"kills": CATALOGS * kills, "lost": wrong, "doubled": wrong, "orphans": wrong}
+def measure(kills: int = KILLS, rows: int = ROWS) -> Toll:
+    """Kill in turns on each catalog; says after each turn how far it is."""
+    total = Toll()
+    initdb, program = servers.find_program("initdb"), servers.find_program("postgres")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lakebed-kill-")))
+        server = stack.enter_context(servers.postgres(initdb, program)) if initdb and program else None
+        files = make_days(folder, rows)
+        sizes = [path.stat().st_size for path in files.values()]
+        print(f"{len(files)} files of {min(sizes) / 1e6:.0f} MB and more", flush=True)
+        for turn, first in enumerate(range(0, kills, TURN)):
+            place = folder / f"turn{turn}"
+            place.mkdir()
+            on_sqlite = server is None or turn % 2 == 0
+            catalog = f"sqlite:{place}/lake/catalog.sqlite" if on_sqlite else _database(str(server), f"turn{turn}")
+            total.add(kill_in_tiers(place, catalog, files, min(TURN, kills - first), seed=turn))
+            shutil.rmtree(place)
+            counted = f"{total.lost} lost, {total.torn} torn, {total.doubled} doubled, {total.orphans} orphans"
+            print(f"{total.kills.total()} kills: {counted}", flush=True)
+    return total
+
+
+def _database(server: str, name: str) -> str:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return "postgres:" + server.replace("dbname=postgres", f"dbname={name}")
+
+
+def table(toll: Toll) -> str:
+    """Kills per operation and step, as Markdown."""
+    rows = [f"| {what} | {step} | {count} |" for (what, step), count in sorted(toll.kills.items())]
+    return "\n".join(["| operation | step | kills |", "|---|---|---|", *rows])
 
 
 if __name__ == "__main__":
     found = measure(*(int(a) for a in sys.argv[1:]))
-    print(json.dumps(found))
-    sys.exit(0 if found["lost"] == 0 else 1)
+    print(table(found), *found.said, sep="\n")
+    print(
+        json.dumps(
+            {
+                "kills": found.kills.total(),
+                "lost": found.lost,
+                "torn": found.torn,
+                "doubled": found.doubled,
+                "orphans": found.orphans,
+            }
+        )
+    )
+    sys.exit(0 if found.wrong == 0 else 1)

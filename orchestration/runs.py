@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -17,14 +18,25 @@ PROCESS_TAG = "lakebed/process"
 def process_mark() -> str:
     """This process as `pid:start time`, which no later process shares."""
     me = psutil.Process()
-    return f"{me.pid}:{me.create_time():.2f}"
+    return f"{me.pid}:{_start_of(me)}"
+
+
+def _start_of(process: psutil.Process) -> str:
+    """When a process started: on Linux in ticks since the boot and with the boot's name, because what psutil calculates from the clock
+    changes when that is set, and a run that works would be taken for dead."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        ticks = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return f"{process.create_time():.2f}"
+    return f"{boot}:{ticks}"
 
 
 def is_alive(mark: str) -> bool:
     """Whether the process behind a mark still runs."""
     pid, _, started = mark.partition(":")
     try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" == started
+        return _start_of(psutil.Process(int(pid))) == started
     except (psutil.NoSuchProcess, ValueError):
         return False
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.integration import servers
 
 settings.register_profile("lakebed", deadline=None)  # machines are shared: how long an example takes says nothing
 settings.load_profile("lakebed")
@@ -39,8 +40,7 @@ def program() -> Callable[[str, str], str]:
     """`program(name, package)` is the path of a server's program, else the test is skipped with the package to install."""
 
     def find(name: str, package: str) -> str:
-        extra = os.pathsep.join(str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin")))
-        found = shutil.which(name) or shutil.which(name, path=extra)
+        found = servers.find_program(name)
         if found is None:
             unavailable(f"{name} is not installed (Debian package {package})")
         assert found is not None

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import psycopg
 import pytest
 
+from tests.faults.victim import DAYS
 from tests.integration import servers
 
-DAYS = tuple(date(2026, 3, 1) + timedelta(days=i) for i in range(2))
 ROWS = 2_600_000
 NUMBERS = itertools.count()
 

@@ -14,63 +14,15 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.faults.conftest import DAYS
-from tests.lakes import files_on_disk
+from tests.faults.victim import DAYS, WORKER, Victim, orphans
 from warehouse.lake.lake import Lake
-from warehouse.lake.maintenance import tidy
 from warehouse.settings import load
 
 pytestmark = [pytest.mark.faults, pytest.mark.server]
 
-WORKER = Path(__file__).with_name("worker.py")
 STEPS = ("staged", "locked", "deleted", "registered", "logged", "committed")
 KILLS = int(os.environ.get("LAKEBED_KILLS", "60"))
 TABLES = ("raw.metric_points", "core.metric_rollup_1h")
-
-
-class Victim:
-    """Runs the worker, kills it, and knows what it had acknowledged."""
-
-    def __init__(self, folder: Path, catalog: str, files: dict[tuple[date, int], Path]) -> None:
-        self.folder, self.files, self.worker = folder, files, WORKER
-        self.config = folder / "lakebed.toml"
-        self.config.write_text(f'[lake]\ncatalog = "{catalog}"\nmemory_limit = "1GiB"\n')
-        self.journal = folder / "journal"
-        self.operations = [(str(files[DAYS[i % len(DAYS)], i // len(DAYS) % 2]), str(DAYS[i % len(DAYS)])) for i in range(4 * KILLS)]
-
-    def start(self, operations: int, **spec: object) -> subprocess.Popen[bytes]:
-        """Start the worker; it has begun to work when this returns."""
-        ready, file = self.folder / "ready", self.folder / "spec.json"
-        ready.unlink(missing_ok=True)
-        file.write_text(
-            json.dumps(
-                {
-                    "config": str(self.config),
-                    "journal": str(self.journal),
-                    "ready": str(ready),
-                    "operations": self.operations[:operations],
-                    **spec,
-                }
-            )
-        )
-        with (self.folder / "stderr").open("ab") as errors:
-            process = subprocess.Popen([sys.executable, str(self.worker), str(file)], stderr=errors)
-        while not ready.exists() and process.poll() is None:
-            time.sleep(0.01)
-        return process
-
-    def acknowledged(self) -> int:
-        """How many operations the journal holds."""
-        return len(self.journal.read_text().split()) if self.journal.exists() else 0
-
-    def finish(self, operations: int) -> None:
-        """Let it do everything that is left, in peace."""
-        process = self.start(operations)
-        assert process.wait(timeout=300) == 0, (self.folder / "stderr").read_text()[-3000:]
-
-    def lake(self) -> Lake:
-        """The lake that it works on."""
-        return Lake.open(load(self.config))
 
 
 def expected(files: dict[tuple[date, int], Path], contents: dict[date, int]) -> list[tuple[object, ...]]:
@@ -93,26 +45,9 @@ def present(lake: Lake) -> list[tuple[object, ...]]:
     ).fetchall()
 
 
-def orphans(lake: Lake) -> set[Path]:
-    """Parquet files under the data path that no snapshot knows, after what is over a day old was cleaned up."""
-    for file in files_on_disk(lake):
-        os.utime(file, (time.time() - 90_000,) * 2)
-    tidy(lake)
-    registered = [
-        f"""SELECT s.path || t.path || f.path FROM __ducklake_metadata_lake.{files} AS f
-            JOIN __ducklake_metadata_lake.ducklake_table AS t USING (table_id)
-            JOIN __ducklake_metadata_lake.ducklake_schema AS s USING (schema_id)"""
-        for files in ("ducklake_data_file", "ducklake_delete_file")
-    ]
-    scheduled = "SELECT path FROM __ducklake_metadata_lake.ducklake_files_scheduled_for_deletion"
-    known = lake.connection.execute(" UNION ".join([*registered, scheduled])).fetchall()
-    assert lake.data_folder is not None
-    names = {row[0] for row in known}
-    return {f for f in files_on_disk(lake) if str(f.relative_to(lake.data_folder)) not in names}
-
-
 def test_kills_lose_tear_and_double_nothing(tmp_path: Path, catalog: str, big_days: dict[tuple[date, int], Path]) -> None:
-    victim = Victim(tmp_path, catalog, big_days)
+    victim = Victim(tmp_path, catalog)
+    victim.operations = [(str(big_days[DAYS[i % len(DAYS)], i // len(DAYS) % 2]), str(DAYS[i % len(DAYS)])) for i in range(4 * KILLS)]
     dice = random.Random(20261123)
     kills = 0
     while kills < KILLS:
@@ -123,7 +58,7 @@ def test_kills_lose_tear_and_double_nothing(tmp_path: Path, catalog: str, big_da
             time.sleep(dice.uniform(0.0, 2.5))
             process.kill()
         process.wait(timeout=120)
-        assert process.returncode == -9, (tmp_path / "stderr").read_text()[-3000:]
+        assert process.returncode == -9, victim.errors()
         kills += 1
     total = victim.acknowledged() + len(DAYS)
     victim.finish(total)

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -42,6 +43,12 @@ class Server:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+
+def find_program(name: str) -> str | None:
+    """The path of a server's program, also where Debian keeps those of PostgreSQL."""
+    extra = os.pathsep.join(str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin")))
+    return shutil.which(name) or shutil.which(name, path=extra)
 
 
 def free_port() -> int:
@@ -204,27 +211,109 @@ def s3(folder: Path) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def postgres(initdb: str, program: str) -> Iterator[str]:
-    """A fresh PostgreSQL cluster on loopback; gives the DSN of its database `postgres`.
+    """A fresh PostgreSQL cluster on loopback; gives the DSN of its database `postgres`."""
+    with PostgresCluster.created(initdb, program, fsync=False) as cluster:
+        yield cluster.dsn
 
-    Root may not run PostgreSQL: then it runs as user `postgres`, in a folder of that user's own under the temporary
-    folder."""
-    user = "postgres" if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="lakebed-postgres-"))
-    try:
-        password = folder / "password"
-        password.write_text(POSTGRES_PASSWORD)
-        if user:
-            for path in (folder, password):
-                shutil.chown(path, user)
-        subprocess.run(_as(user, _initdb(initdb, folder, password)), check=True, capture_output=True, timeout=120)
-        port = free_port()
-        dsn = f"host=127.0.0.1 port={port} user={POSTGRES_USER} password={POSTGRES_PASSWORD} dbname=postgres"
-        options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off"}
+
+class PostgresCluster:
+    """A PostgreSQL cluster on loopback that can be stopped in rude ways and started again, under the same DSN.
+
+    Root may not run PostgreSQL: then it runs as user `postgres`, in a folder of that user's own under the temporary folder."""
+
+    def __init__(self, program: str, folder: Path, user: str | None, fsync: bool) -> None:
+        self.folder, self.port = folder, free_port()
+        self.dsn = f"host=127.0.0.1 port={self.port} user={POSTGRES_USER} password={POSTGRES_PASSWORD} dbname=postgres"
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": "",
+            "fsync": "on" if fsync else "off",
+        }
         settings = [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
-        with running([program, "-D", str(folder / "data"), *settings], port, _connects(dsn), folder, user=user, end=signal.SIGINT):
-            yield dsn
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        self._command, self._user = [program, "-D", str(folder / "data"), *settings], user
+        self._process = contextlib.ExitStack()
+        self.pid = 0
+
+    @classmethod
+    @contextlib.contextmanager
+    def created(cls, initdb: str, program: str, *, fsync: bool = True) -> Iterator[PostgresCluster]:
+        """A new cluster that runs until the block ends."""
+        user = "postgres" if os.geteuid() == 0 else None
+        folder = Path(tempfile.mkdtemp(prefix="lakebed-postgres-"))
+        try:
+            password = folder / "password"
+            password.write_text(POSTGRES_PASSWORD)
+            if user:
+                for path in (folder, password):
+                    shutil.chown(path, user)
+            subprocess.run(_as(user, _initdb(initdb, folder, password)), check=True, capture_output=True, timeout=120)
+            cluster = cls(program, folder, user, fsync)
+            cluster.start()
+            try:
+                yield cluster
+            finally:
+                cluster._process.close()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start it, unless it runs; it takes connections when this returns."""
+        if not self.pid:
+            started = running(self._command, self.port, _connects(self.dsn), self.folder, user=self._user, end=signal.SIGINT)
+            self.pid = self._process.enter_context(started).pid
+
+    def stop(self, how: str) -> None:
+        """End it without a checkpoint: `immediate` as pg_ctl does, `kill` as a machine's death does, with all of its processes."""
+        if how == "kill":
+            os.killpg(self.pid, signal.SIGKILL)
+        else:
+            os.kill(self.pid, signal.SIGQUIT)
+        self._process.close()
+        self.pid = 0
+
+
+class AnswerLost:
+    """A proxy before PostgreSQL that, once told to, ends a connection between the commit of its transaction and the answer to it."""
+
+    def __init__(self, dsn: str) -> None:
+        self._server = int(dict(word.split("=", 1) for word in dsn.split())["port"])
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.dsn = dsn.replace(f"port={self._server}", f"port={self._listener.getsockname()[1]}")
+        self.commits, self._armed = 0, threading.Event()
+
+    def __enter__(self) -> AnswerLost:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._listener.close()
+
+    def cut_after_commit(self) -> None:
+        """From now on, the next answer to a COMMIT is lost."""
+        self._armed.set()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._server))
+                wrote = threading.Event()
+                for source, target, answers in ((client, server, False), (server, client, True)):
+                    threading.Thread(target=self._pass, args=(source, target, answers, wrote), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, answers: bool, wrote: threading.Event) -> None:
+        with contextlib.suppress(OSError), source, target:
+            while data := source.recv(1 << 16):
+                if not answers and b"INSERT INTO" in data:
+                    wrote.set()
+                if answers and self._armed.is_set() and wrote.is_set() and b"COMMIT\0" in data:
+                    self.commits += 1
+                    self._armed.clear()
+                    break
+                target.sendall(data)
+            for end in (source, target):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 def _initdb(initdb: str, folder: Path, password: Path) -> list[str]:

@@ -28,6 +28,7 @@ from warehouse.lake.maintenance import refuse_shared_folder
 from warehouse.lake.parquet_keys import ENCRYPTION, Key, encryption_keys
 from warehouse.lake.partitions import Partition, SomeRows, partition
 from warehouse.lake.state import insert, utc_now
+from warehouse.lake.transaction import transaction
 
 ROWS_FILE = "rows-00000.parquet"
 
@@ -110,35 +111,36 @@ def write_bundle(
     refuse_without_key(storage)
     bundle_id = f"{utc_now(lake.connection):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
     relative = bundle_path(definition.full_name, day, bundle_id)
-    try:
-        digest, file, times = _write_and_read_back(lake, storage, definition, relative, rows, key)
-    except BaseException:
-        storage.remove_folder(relative)
-        raise
-    manifest = Manifest(
-        bundle_id=bundle_id,
-        table=definition.full_name,
-        day=day.isoformat(),
-        row_count=digest.rows,
-        size_bytes=file.bytes,
-        rows_digest=digest.hex,
-        time_column=definition.time_column,
-        time_min=iso(times[0]),
-        time_max=iso(times[1]),
-        grain=list(definition.grain),
-        columns=columns_of(definition),
-        files=[file],
-        day_version=version,
-        supersedes=list(supersedes),
-        previous=None,
-        sealed_at="",
-        lakebed_version=lakebed_version(),
-        encryption={"key": key.fingerprint, "key_from": ENCRYPTION, "how": ENCRYPTED} if key else None,
-    )
-    bundle = _record(lake, storage, relative, manifest, rows_erased, run_id)
-    storage.finish(relative)
-    lake.step("sealed")
-    return bundle
+    with lake.catalog.present():
+        try:
+            digest, file, times = _write_and_read_back(lake, storage, definition, relative, rows, key)
+        except BaseException:
+            storage.remove_folder(relative)
+            raise
+        manifest = Manifest(
+            bundle_id=bundle_id,
+            table=definition.full_name,
+            day=day.isoformat(),
+            row_count=digest.rows,
+            size_bytes=file.bytes,
+            rows_digest=digest.hex,
+            time_column=definition.time_column,
+            time_min=iso(times[0]),
+            time_max=iso(times[1]),
+            grain=list(definition.grain),
+            columns=columns_of(definition),
+            files=[file],
+            day_version=version,
+            supersedes=list(supersedes),
+            previous=None,
+            sealed_at="",
+            lakebed_version=lakebed_version(),
+            encryption={"key": key.fingerprint, "key_from": ENCRYPTION, "how": ENCRYPTED} if key else None,
+        )
+        bundle = _record(lake, storage, relative, manifest, rows_erased, run_id)
+        storage.finish(relative)
+        lake.step("sealed")
+        return bundle
 
 
 def wanted_key(lake: Lake) -> Key | None:
@@ -171,7 +173,7 @@ def _record(lake: Lake, storage: Storage, relative: str, manifest: Manifest, row
 
     What dies before the commit leaves no bundle; what dies after it is finished by the next seal or verification."""
     connection = lake.connection
-    with lake.catalog.lock(("archive", "meta.archive_bundles")):
+    with lake.catalog.lock(("archive", "meta.archive_bundles")) as held:
         chain = recorded_bundles(lake)
         newest = chain[-1] if chain else None
         now = utc_now(connection)
@@ -195,14 +197,8 @@ def _record(lake: Lake, storage: Storage, relative: str, manifest: Manifest, row
         )
         storage.write(f"{relative}/{PENDING}", content)
         lake.step("pending")
-        connection.execute("BEGIN")
-        try:
+        with transaction(lake, ["store.meta_archive_bundles"], held, f"seal {relative}", author=run_id or "lakebed"):
             insert(connection, "store.meta_archive_bundles", [bundle.record()])
-            connection.execute("CALL lake.set_commit_message(?, ?)", [run_id or "lakebed", f"seal {relative}"])
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
         lake.step("recorded")
         write_head(storage, [*chain, bundle])
     return bundle

@@ -17,7 +17,7 @@ from warehouse.contracts import CONTRACTS, Contract
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.lake import Lake
 from warehouse.lake.parquet_keys import key_for
-from warehouse.lake.replacing import rollback
+from warehouse.lake.transaction import transaction
 
 DEFINITION = "definition "
 
@@ -108,13 +108,6 @@ def _files(storage: Storage, bundles: Sequence[Bundle]) -> str:
 
 def _execute(lake: Lake, statements: Sequence[str]) -> None:
     connection = lake.connection
-    with lake.catalog.lock(("catalog",)):
-        connection.execute("BEGIN")
-        try:
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute("CALL lake.set_commit_message('lakebed', 'views of the archive')")
-            connection.execute("COMMIT")
-        except BaseException:
-            rollback(connection)
-            raise
+    with lake.catalog.lock(("catalog",)) as held, transaction(lake, [], held, "views of the archive"):
+        for statement in statements:
+            connection.execute(statement)

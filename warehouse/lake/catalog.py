@@ -12,11 +12,21 @@ from warehouse.contracts import CONTRACTS, Column, Contract
 from warehouse.contracts.ddl import QUARANTINE_COLUMNS, create_table, create_view, quarantine_name
 from warehouse.errors import LakeError
 from warehouse.lake.connection import identifier, literal, load_extension, scratch, use_s3
-from warehouse.lake.lock import LOCK_TIMEOUT_S, advisory_locks, file_lock
+from warehouse.lake.lock import (
+    LOCK_TIMEOUT_S,
+    Held,
+    advisory_absence,
+    advisory_locks,
+    advisory_presence,
+    file_absence,
+    file_lock,
+    file_presence,
+)
 from warehouse.lake.parquet_keys import lend_keys
 from warehouse.settings import Settings
 
 SCHEMAS = ("store", "raw", "core", "mart", "meta", "quarantine", "archive")
+MAINTENANCE, STAGING = "maintenance", "staging"
 OPTIONS = {
     "parquet_compression": "zstd",
     "parquet_row_group_size": "524288",
@@ -57,11 +67,24 @@ class Catalog:
         store = Path(self.data_path, "store")
         return "://" not in self.data_path and store.is_dir() and next(store.glob("*/**/*.parquet"), None) is not None
 
-    def lock(self, names: tuple[str, ...], *, timeout: float = LOCK_TIMEOUT_S) -> AbstractContextManager[None]:
-        """The lock that a commit touching these tables holds from before BEGIN until after COMMIT."""
+    def lock(self, names: tuple[str, ...], *, timeout: float = LOCK_TIMEOUT_S) -> AbstractContextManager[Held]:
+        """The lock that a commit touching these tables holds from before BEGIN until after COMMIT. Whoever commits is `present`, too; only
+        the lock of maintenance, which keeps the clean-up away itself, is not."""
         if self.kind == "sqlite":
             return file_lock(Path(self.address), timeout=timeout)
-        return advisory_locks(self.address, [f"lakebed:{self.data_path}:{n}" for n in names], timeout=timeout)
+        present = () if MAINTENANCE in names else (self._name(STAGING),)
+        return advisory_locks(self.address, [self._name(n) for n in names], shared=present, timeout=timeout)
+
+    def present(self) -> AbstractContextManager[None]:
+        """Held by a writer from before its first file is written until the file is committed or discarded."""
+        return file_presence(Path(self.address)) if self.kind == "sqlite" else advisory_presence(self.address, self._name(STAGING))
+
+    def nobody_present(self) -> AbstractContextManager[bool]:
+        """Whether no writer has files that no snapshot knows yet; if so, none begins to write until the block ends."""
+        return file_absence(Path(self.address)) if self.kind == "sqlite" else advisory_absence(self.address, self._name(STAGING))
+
+    def _name(self, name: str) -> str:
+        return f"lakebed:{self.data_path}:{name}"
 
 
 def attach(settings: Settings, *, read_only: bool = False) -> tuple[duckdb.DuckDBPyConnection, Catalog]:

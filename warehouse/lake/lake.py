@@ -19,6 +19,7 @@ from warehouse.lake.memory import Memory, News
 from warehouse.lake.optional import ensure_optional
 from warehouse.lake.space import refuse_full
 from warehouse.lake.state import USABLE, DayState, LakeKnowledge, append_states, insert
+from warehouse.lake.transaction import transaction
 from warehouse.lake.unit import Part, Rows, Slice, Unit
 from warehouse.lake.work import Landed, Work
 from warehouse.settings import Settings
@@ -133,16 +134,10 @@ class Lake:
             raise LakeError(f"{table} is not a log")
         if not rows:
             return
-        with self.catalog.lock((table,)):
-            self.connection.execute("BEGIN")
-            try:
+        with self.catalog.lock((table,)) as held:
+            with transaction(self, [definition.storage_name], held, table):
                 insert(self.connection, definition.storage_name, rows)
-                self.connection.execute("CALL lake.set_commit_message('lakebed', ?)", [table])
-                self.connection.execute("COMMIT")
-                self.memory.committed(News())
-            except BaseException:
-                self.connection.execute("ROLLBACK")
-                raise
+            self.memory.committed(News())
 
     def set_states(
         self,
@@ -155,9 +150,8 @@ class Lake:
         """Record that days passed, are blocked or were waved through: day -> (state, reason). Versions stay.
 
         versions: what was judged; days that were written since are left as they are. Raises LakeError when a day has no version yet."""
-        with self.catalog.lock((table,)):
-            self.connection.execute("BEGIN")
-            try:
+        with self.catalog.lock((table,)) as held:
+            with transaction(self, [], held, f"states of {table}"):
                 before = self.states(table, states)
                 missing = set(states) - set(before)
                 if missing:
@@ -168,13 +162,8 @@ class Lake:
                     if versions is None or versions[day] == before[day].version
                 }
                 news = self.record_states(table, rows, run_id)
-                self.connection.execute("CALL lake.set_commit_message('lakebed', ?)", [f"states of {table}"])
-                self.connection.execute("COMMIT")
-                if news:  # without any there is no snapshot
-                    self.memory.committed(News(states={table: news}))
-            except BaseException:
-                self.connection.execute("ROLLBACK")
-                raise
+            if news:  # without any there is no snapshot
+                self.memory.committed(News(states={table: news}))
 
     def record_states(
         self, table: str, states: Mapping[date, tuple[int, str, int, str | None, str | None]], run_id: str | None

@@ -76,9 +76,10 @@ def _rewritten(lake: Lake, storage_name: str, unneeded: str, parameters: Mapping
     before = partition(lake.connection, storage_name, NO_DAY)
     path = f"{lake.folder(storage_name)}/merged_{uuid4()}.parquet"
     query = f"COPY (FROM {storage_name} WHERE ({unneeded}) IS NOT TRUE) TO {literal(path)} ({SETTLED_PARQUET})"
-    row = lake.connection.execute(query, dict(parameters)).fetchone()
-    rows = int(row[0]) if row else 0
-    done = bool(replace_files(lake, [Replacement(before, (path,) if rows else (), rows)], f"merge {storage_name}"))
+    with lake.catalog.present():
+        row = lake.connection.execute(query, dict(parameters)).fetchone()
+        rows = int(row[0]) if row else 0
+        done = bool(replace_files(lake, [Replacement(before, (path,) if rows else (), rows)], f"merge {storage_name}"))
     if not done or not rows:
         forget(path)
     return done

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import duckdb
 
 from warehouse.errors import LakeError
+from warehouse.lake.catalog import MAINTENANCE
 from warehouse.lake.connection import sweep_spills
 from warehouse.lake.lake import Lake
 from warehouse.lake.logs import merge_scattered, prune_logs
@@ -40,12 +41,13 @@ def tidy(lake: Lake) -> Tidied:
     _refuse_recovering(lake)
     tidied = Tidied(pruned_records=prune_logs(lake))
     tidied.merged_logs = merge_scattered(lake)
-    with lake.catalog.lock(("maintenance",)):
+    with lake.catalog.lock((MAINTENANCE,)):
         _refuse_recovering(lake)
         lake.step("maintenance")
         tidied.expired_snapshots = _expire_snapshots(lake.connection)
         tidied.removed_files = _remove_unneeded(lake.connection)
-        tidied.removed_orphans = _remove_orphans(lake.connection)
+        with lake.catalog.nobody_present() as nobody:  # what writers stage must not depend on what a clock says of its age
+            tidied.removed_orphans = _remove_orphans(lake.connection) if nobody else 0
     sweep_spills(lake.settings.lake, older_than_s=GRACE.total_seconds())
     return tidied
 
@@ -66,11 +68,20 @@ def _refuse_recovering(lake: Lake) -> None:
 
 
 def _expire_snapshots(connection: duckdb.DuckDBPyConnection) -> int:
-    """Snapshots are named, because DuckLake compares times in a SQLite catalog as text: `older_than` an hour took ones of this minute."""
+    """Snapshots of which the next one is over a day old: until then readers began on them, however old they are themselves.
+
+    They are named, because DuckLake compares times in a SQLite catalog as text: `older_than` an hour took ones of this minute. A snapshot
+    is no older than any before it, whatever a clock that was set back said; one of the future was stamped by a clock that was wrong."""
     rows = connection.execute(
-        """SELECT snapshot_id FROM __ducklake_metadata_lake.ducklake_snapshot
-           WHERE CAST(snapshot_time AS TIMESTAMPTZ) < now() - ?
-             AND snapshot_id < (SELECT max(snapshot_id) FROM __ducklake_metadata_lake.ducklake_snapshot)""",
+        """WITH stamped AS (
+               SELECT snapshot_id, CAST(snapshot_time AS TIMESTAMPTZ) AS stamp FROM __ducklake_metadata_lake.ducklake_snapshot),
+           known AS (
+               SELECT snapshot_id, CASE WHEN stamp <= now() THEN stamp END AS stamp FROM stamped),
+           followed AS (
+               SELECT snapshot_id, max(stamp) OVER (ORDER BY snapshot_id) AS begun,
+                   first_value(stamp IGNORE NULLS) OVER (ORDER BY snapshot_id ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS next
+               FROM known)
+           SELECT snapshot_id FROM followed WHERE next IS NOT NULL AND greatest(begun, next) < now() - ?""",
         [GRACE],
     ).fetchall()
     if rows:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 import duckdb
 
@@ -24,6 +24,7 @@ class Batch:
     offset: int | None
     digest: str | None
     superseded: tuple[str, ...]
+    committed_at: datetime
 
 
 @dataclass(slots=True)
@@ -72,7 +73,9 @@ class Memory:
         self._at = now
         for batch in news.batches:
             if batch.source in self._known:
-                self._known[batch.source].take(batch.batch_id, batch.origin, batch.offset, batch.digest, batch.superseded, batch.table)
+                self._known[batch.source].take(
+                    batch.batch_id, batch.origin, batch.offset, batch.digest, batch.superseded, batch.table, batch.committed_at
+                )
         if self._states is not None:
             for table, days in news.states.items():
                 self._states.setdefault(table, {}).update(days)

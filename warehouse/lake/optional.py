@@ -35,7 +35,7 @@ MARK = "lakebed: a row of NULLs"
 FILLERS = {"VARCHAR": literal(MARK), "DATE": f"DATE '{NO_DAY}'", "TIMESTAMP": f"TIMESTAMP '{NO_DAY}'", "UUID": "uuid()"}
 
 
-def ensure_optional(connection: duckdb.DuckDBPyConnection, lock: Callable[[], AbstractContextManager[None]]) -> None:
+def ensure_optional(connection: duckdb.DuckDBPyConnection, lock: Callable[[], AbstractContextManager[object]]) -> None:
     """Make the catalog's statistics of all tables with optional columns true. Does nothing where they are."""
     if not _untaught(connection) and not _marked(connection):
         return

@@ -8,12 +8,14 @@ from uuid import uuid4
 
 from warehouse.contracts import Contract, contract
 from warehouse.errors import LakeError, RetentionError
+from warehouse.lake.catalog import MAINTENANCE
 from warehouse.lake.connection import identifier, literal
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import Partition, SomeRows, partition
-from warehouse.lake.replacing import Replacement, replace_files, rollback
+from warehouse.lake.replacing import Replacement, replace_files
 from warehouse.lake.sorted_files import SETTLED_PARQUET, day_rows, forget, new_file, write_sorted
 from warehouse.lake.state import NO_DAY, append_states, insert, utc_now
+from warehouse.lake.transaction import transaction
 
 
 def drop(
@@ -49,8 +51,11 @@ def drop(
         now = utc_now(lake.connection)
         insert(lake.connection, "store.meta_retention_plans", [(*p[:9], now, *p[10:]) for p in planned])
 
-    path = _without(lake, definition, before, some) if some and left else None
-    if not replace_files(lake, [Replacement(before, (path,) if path else (), left)], f"drop {table} {day} plan {plan_id}", within=record):
+    with lake.catalog.present():
+        path = _without(lake, definition, before, some) if some and left else None
+        replacement = Replacement(before, (path,) if path else (), left)
+        done = replace_files(lake, [replacement], f"drop {table} {day} plan {plan_id}", within=record)
+    if not done:
         forget(path)
         raise RetentionError(f"{table} {day} was written while plan {plan_id} was applied; nothing of it was dropped. Make a new plan")
     return going
@@ -69,19 +74,12 @@ def drop_quarantined(lake: Lake, name: str, day: date, plan_id: str) -> int:
     Raises RetentionError when the plan does not, did so already, or rows were added to that day since."""
     where = "CAST(quarantined_at AS DATE) = ?"
     connection = lake.connection
-    with lake.catalog.lock((name, "maintenance")):
-        connection.execute("BEGIN")
-        try:
-            row = connection.execute(f"SELECT count(*) FROM {name} WHERE {where}", [day]).fetchone()
-            count = int(row[0]) if row else 0
-            planned = _planned(lake, name, day, plan_id, count, "")
-            connection.execute(f"DELETE FROM {name} WHERE {where}", [day])
-            insert(connection, "store.meta_retention_plans", [(*planned[:9], utc_now(connection), *planned[10:])])
-            connection.execute("CALL lake.set_commit_message('lakebed', ?)", [f"drop {name} {day} plan {plan_id}"])
-            connection.execute("COMMIT")
-        except BaseException:
-            rollback(connection)
-            raise
+    with lake.catalog.lock((name, MAINTENANCE)) as held, transaction(lake, [name], held, f"drop {name} {day} plan {plan_id}"):
+        row = connection.execute(f"SELECT count(*) FROM {name} WHERE {where}", [day]).fetchone()
+        count = int(row[0]) if row else 0
+        planned = _planned(lake, name, day, plan_id, count, "")
+        connection.execute(f"DELETE FROM {name} WHERE {where}", [day])
+        insert(connection, "store.meta_retention_plans", [(*planned[:9], utc_now(connection), *planned[10:])])
     return count
 
 
@@ -123,8 +121,10 @@ def erase(lake: Lake, table: str, day: date, condition: str, values: tuple[objec
         kind = kind if kind == "dropped" else "unchecked"
         lake.record_states(table, {day: (version, kind, left, None, reason)}, run_id)
 
-    path = _without(lake, definition, before, SomeRows(condition, values, count)) if left else None
-    if not replace_files(lake, [Replacement(before, (path,) if path else (), left)], f"erase from {table} {day}", within=record):
+    with lake.catalog.present():
+        path = _without(lake, definition, before, SomeRows(condition, values, count)) if left else None
+        done = replace_files(lake, [Replacement(before, (path,) if path else (), left)], f"erase from {table} {day}", within=record)
+    if not done:
         forget(path)
         raise LakeError(f"{table} {day} was written while rows were erased from it; nothing of it was changed. Run it again")
     return count
@@ -140,9 +140,11 @@ def erase_containing(lake: Lake, name: str, column: str, value: str) -> int:
     if count == 0:
         return 0
     path, left = f"{lake.folder(name)}/merged_{uuid4()}.parquet" if before.row_count > count else None, before.row_count - count
-    if path is not None:
-        lake.connection.execute(f"COPY (FROM {name} WHERE {condition} IS NOT TRUE) TO {literal(path)} ({SETTLED_PARQUET})", [value])
-    if not replace_files(lake, [Replacement(before, (path,) if path else (), left)], f"erase from {name}"):
+    with lake.catalog.present():
+        if path is not None:
+            lake.connection.execute(f"COPY (FROM {name} WHERE {condition} IS NOT TRUE) TO {literal(path)} ({SETTLED_PARQUET})", [value])
+        done = replace_files(lake, [Replacement(before, (path,) if path else (), left)], f"erase from {name}")
+    if not done:
         forget(path)
         raise LakeError(f"{name} was written while rows were erased from it; nothing of it was changed. Run it again")
     return count

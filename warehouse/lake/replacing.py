@@ -10,9 +10,11 @@ import duckdb
 
 from warehouse.contracts import CONTRACTS
 from warehouse.errors import LakeError
+from warehouse.lake.catalog import MAINTENANCE
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import Partition, nothing, partitions
 from warehouse.lake.sorted_files import days_condition
+from warehouse.lake.transaction import transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +36,23 @@ def replace_files(
     Raises LakeError when a partition would not hold the rows it should."""
     connection, name = lake.connection, replacements[0].before.storage_name
     definition = next((c for c in CONTRACTS.values() if c.storage_name == name and c.shape != "log"), None)
-    with lake.catalog.lock((definition.full_name if definition else name, "maintenance")):
-        connection.execute("BEGIN")
+    with lake.catalog.lock((definition.full_name if definition else name, MAINTENANCE)) as held:
         try:
-            present = {p.day: p for p in partitions(connection, [name])}
-            done = [r for r in replacements if present.get(r.before.day, nothing(name, r.before.day)) == r.before]
-            if not done:
-                connection.execute("ROLLBACK")
-                return []
-            where = days_condition(definition, [r.before.day for r in done]) if definition else "TRUE"
-            connection.execute(f"DELETE FROM {name} WHERE {where}")
-            lake.step("replacing")
-            lake.register(name, [p for r in done for p in r.paths], hive=definition is not None and definition.has_day)
-            _refuse_other_rows(connection, name, where, done, message)
-            within()
-            connection.execute("CALL lake.set_commit_message('lakebed', ?)", [message])
-            connection.execute("COMMIT")
+            with transaction(lake, [name], held, message):
+                present = {p.day: p for p in partitions(connection, [name])}
+                done = [r for r in replacements if present.get(r.before.day, nothing(name, r.before.day)) == r.before]
+                if not done:
+                    return []
+                where = days_condition(definition, [r.before.day for r in done]) if definition else "TRUE"
+                connection.execute(f"DELETE FROM {name} WHERE {where}")
+                lake.step("replacing")
+                lake.register(name, [p for r in done for p in r.paths], hive=definition is not None and definition.has_day)
+                _refuse_other_rows(connection, name, where, done, message)
+                within()
         except duckdb.TransactionException as error:
-            rollback(connection)
             if "conflict" in str(error).lower():
                 return []
-            raise LakeError(f"{message}: the commit failed: {error}") from error
-        except BaseException:
-            rollback(connection)
-            raise
+            raise LakeError(f"{message}: the commit to the {lake.catalog.kind} catalog failed: {error}") from error
     lake.step("replaced")
     return done
 
@@ -67,11 +62,3 @@ def _refuse_other_rows(connection: duckdb.DuckDBPyConnection, name: str, where: 
     found = connection.execute(f"SELECT count(*) FROM {name} WHERE {where}").fetchone() if wanted else (0,)
     if found is None or found[0] != wanted:
         raise LakeError(f"{message}: {found} rows instead of {wanted}; nothing was changed")
-
-
-def rollback(connection: duckdb.DuckDBPyConnection) -> None:
-    """End the open transaction, if there is one, without effect."""
-    try:
-        connection.execute("ROLLBACK")
-    except duckdb.TransactionException:
-        return

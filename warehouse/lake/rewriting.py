@@ -76,14 +76,15 @@ def rewrite(lake: Lake, table: str, days: Collection[date], dense: DenseForm | N
     written_to = lake.catalog.data_path if lake.data_folder else spill_folder(lake.settings.lake)
     refuse_full(lake.settings.lake, written_to, needed=sum(p.bytes for p in parts))
     paths: dict[date, list[str]] = {p.day: [] for p in parts}
-    try:
-        _write_days(lake, definition, paths, dense)
-    except BaseException:
-        forget(*chain.from_iterable(paths.values()))
-        raise
-    done = replace_files(
-        lake, [Replacement(p, tuple(paths[p.day]), p.row_count) for p in parts], f"settle {table} {min(paths)} {len(paths)} day(s)"
-    )
+    with lake.catalog.present():
+        try:
+            _write_days(lake, definition, paths, dense)
+        except BaseException:
+            forget(*chain.from_iterable(paths.values()))
+            raise
+        done = replace_files(
+            lake, [Replacement(p, tuple(paths[p.day]), p.row_count) for p in parts], f"settle {table} {min(paths)} {len(paths)} day(s)"
+        )
     forget(*chain.from_iterable(paths[p.day] for p in parts if p not in [r.before for r in done]))
     return Rewritten(
         len(done),
@@ -183,8 +184,10 @@ def put_day(
             lake.connection, lake.memory.next_sequence(), definition.full_name, {day: (version, "unchecked", count, None, reason)}, run_id
         )
 
-    write_sorted(lake, connection, definition, f"SELECT {columns} FROM {name}", path)
-    if not replace_files(lake, [Replacement(before, (path,), count)], f"put {definition.full_name} {day}: {reason}", within=record):
+    with lake.catalog.present():
+        write_sorted(lake, connection, definition, f"SELECT {columns} FROM {name}", path)
+        done = replace_files(lake, [Replacement(before, (path,), count)], f"put {definition.full_name} {day}: {reason}", within=record)
+    if not done:
         forget(path)
         raise LakeError(f"{definition.full_name} {day} was written at the same time; nothing was changed. Run it again")
     return count

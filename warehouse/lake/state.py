@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import duckdb
 import pyarrow as pa
@@ -70,6 +70,12 @@ def utc_now(connection: duckdb.DuckDBPyConnection) -> datetime:
     return row[0]  # type: ignore[no-any-return]
 
 
+def next_time(connection: duckdb.DuckDBPyConnection, last: datetime | None) -> datetime:
+    """The database's clock, but always after `last`: what is ordered by its times stays in order when the clock is set back."""
+    now = utc_now(connection)
+    return now if last is None or now > last else last + timedelta(microseconds=1)
+
+
 def fingerprint(versions: Mapping[tuple[str, date], int]) -> str:
     """Short hash over the versions of input days: differs when any input day was written again."""
     text = "\n".join(f"{table} {day} {version}" for (table, day), version in sorted(versions.items(), key=str))
@@ -82,7 +88,7 @@ class LakeKnowledge:
     def __init__(self, connection: duckdb.DuckDBPyConnection, source: str) -> None:
         self._connection, self._source = connection, source
         rows = connection.execute(
-            """SELECT batch_id, origin, origin_offset, origin_digest, supersedes, table_name
+            """SELECT batch_id, origin, origin_offset, origin_digest, supersedes, table_name, committed_at
                FROM meta.ingest_log WHERE source = ? ORDER BY committed_at""",
             [source],
         ).fetchall()
@@ -91,11 +97,15 @@ class LakeKnowledge:
         self._progress: dict[str, tuple[int | None, str | None]] = {}
         self._ends: dict[str, datetime] = {}
         self._sizes: set[int] = set()
-        for batch, origin, offset, digest, supersedes, table in rows:
-            self.take(str(batch), origin, offset, digest, (supersedes or "").split(), str(table))
+        self.newest: datetime | None = None
+        for batch, origin, offset, digest, supersedes, table, at in rows:
+            self.take(str(batch), origin, offset, digest, (supersedes or "").split(), str(table), at)
 
-    def take(self, batch: str, origin: str | None, offset: int | None, digest: str | None, superseded: Sequence[str], table: str) -> None:
+    def take(
+        self, batch: str, origin: str | None, offset: int | None, digest: str | None, superseded: Sequence[str], table: str, at: datetime
+    ) -> None:
         """Learn of one more batch, in the order of commits."""
+        self.newest = at
         for old in superseded:
             self._batches.get(self._active.pop(old, ""), {}).pop(old, None)
         self._active[batch] = origin or ""

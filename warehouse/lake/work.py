@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -20,7 +21,8 @@ from warehouse.lake.connection import identifier
 from warehouse.lake.entities import upsert_entities
 from warehouse.lake.memory import Batch, News
 from warehouse.lake.staging import EVER, Staged, Target, rewrite, stage, stage_rejects
-from warehouse.lake.state import NO_DAY, DayState, insert, utc_now
+from warehouse.lake.state import NO_DAY, DayState, insert, next_time, utc_now
+from warehouse.lake.transaction import Written, rollback
 from warehouse.lake.unit import Rows, Slice
 from warehouse.lake.writing import StagedFile, discard, read_files
 
@@ -99,6 +101,7 @@ class Work:
         self.writes: dict[str, _Write] = {}
         self.may_be_registered = False
         self._rewritten: list[StagedFile] = []
+        self._presence = ExitStack()
 
     def replace_slice(
         self,
@@ -142,23 +145,26 @@ class Work:
             try:
                 return self._commit_once()
             except duckdb.TransactionException as error:
-                self._rollback()
+                rollback(self.lake.connection)
                 refused = "conflict" in str(error).lower()
                 if refused:  # any other failure of a COMMIT may have come after it
                     self.may_be_registered = False
                     discard(self._rewritten)
                     self._rewritten.clear()
                 if attempt == MAX_ATTEMPTS or not refused:
-                    raise LakeError(f"{self.origin}: the commit failed {attempt} times: {error}") from error
+                    raise LakeError(
+                        f"{self.origin}: the commit to the {self.lake.catalog.kind} catalog failed {attempt} times: {error}"
+                    ) from error
                 time.sleep(random.uniform(0.05, 0.2) * 2**attempt)  # noqa: S311 - jitter, not a secret
             except BaseException:
-                self._rollback()
+                rollback(self.lake.connection)
                 raise
         raise AssertionError("unreachable")
 
     def discard(self) -> None:
         """Drop everything that was staged; not once a commit began that was not refused, for then the files may be the lake's (an interrupt
         can come after it). What no snapshot knows is swept as an orphan."""
+        self._presence.close()
         if self.may_be_registered:
             return
         discard(self._rewritten)
@@ -166,6 +172,9 @@ class Work:
             discard([*write.staged.files, *write.staged.rejects])
 
     def _target(self, table: str, days: Slice | None) -> Target:
+        if not self.writes:
+            self._presence.close()
+            self._presence.enter_context(self.lake.catalog.present())
         definition = contract(table)
         return Target(
             definition,
@@ -200,8 +209,11 @@ class Work:
 
     def _commit_once(self) -> Landed:
         connection = self.lake.connection
-        with self.lake.catalog.lock(tuple(self.writes)):
+        with self.lake.catalog.lock(tuple(self.writes)) as held:
             self.step("locked")
+            contracts = [write.staged.contract for write in self.writes.values()]
+            quarantines = [quarantine_name(c) for c in contracts if c.schema != "meta"]
+            written = Written(self.lake, [*(c.storage_name for c in contracts), *quarantines])
             connection.execute("BEGIN")
             self.lake.memory.states()  # before anything is written: what is remembered must be what was committed
             if self._is_there():
@@ -219,11 +231,13 @@ class Work:
                 news.states[name] = self._raise_versions(name, write, effect)
             self.step("logged")
             connection.execute("CALL lake.set_commit_message(?, ?)", [self.run_id or "lakebed", f"{self.source} {self.origin}"[:500]])
+            held()
             self.may_be_registered = True
-            connection.execute("COMMIT")
+            written.commit()
             if self.writes:  # without any there is no snapshot
                 self.lake.memory.committed(news)
         self.step("committed")
+        self._presence.close()
         self._discard_unused(registered)
         return landed
 
@@ -231,12 +245,6 @@ class Work:
         """Whether the batch is in the lake. What is derived is a batch of its own each time, so nobody need look for it."""
         delivered = any(write.staged.contract.has_source for write in self.writes.values())
         return delivered and self.lake.memory.of(self.source).has(self.batch_id)
-
-    def _rollback(self) -> None:
-        try:
-            self.lake.connection.execute("ROLLBACK")
-        except duckdb.TransactionException:
-            return
 
     def _apply(self, write: _Write) -> Effect:
         effect = Effect(collapsed=write.staged.rows_collapsed, quarantined=write.staged.rows_quarantined)
@@ -389,6 +397,7 @@ class Work:
 
     def _log(self, name: str, write: _Write, effect: Effect) -> Batch:
         superseded = sorted({*effect.superseded, *self.supersedes} - {self.batch_id})
+        now = next_time(self.lake.connection, self.lake.memory.of(self.source).newest)
         row = (
             self.batch_id,
             self.source,
@@ -404,11 +413,11 @@ class Work:
             self.bytes_read,
             " ".join(superseded) or None,
             self.started_at,
-            utc_now(self.lake.connection),
+            now,
             self.run_id,
         )
         insert(self.lake.connection, "store.meta_ingest_log", [row])
-        return Batch(self.source, self.batch_id, name, self.origin, self.offset, self.digest, tuple(superseded))
+        return Batch(self.source, self.batch_id, name, self.origin, self.offset, self.digest, tuple(superseded), now)
 
     def _raise_versions(self, name: str, write: _Write, effect: Effect) -> dict[date, DayState]:
         """Rows that arrive for a raw day that was dropped leave it dropped: nothing is derived from a part of a day, and retention adds

@@ -12,7 +12,7 @@ from uuid import uuid4
 from warehouse.contracts import CONTRACTS
 from warehouse.errors import RetentionError
 from warehouse.lake.lake import Lake
-from warehouse.lake.state import utc_now
+from warehouse.lake.state import next_time
 from warehouse.retention.policy import Hold, HoldKind
 from warehouse.retention.rows import RESOURCE_LABELS, conformed, first_label
 
@@ -100,7 +100,8 @@ def remove_hold(lake: Lake, hold_id: str) -> Hold:
 
 
 def _record(lake: Lake, hold: Hold, *, active: bool, placed_by: str) -> None:
-    now = utc_now(lake.connection)
+    newest = lake.connection.execute("SELECT max(changed_at) FROM meta.holds").fetchone()
+    now = next_time(lake.connection, newest[0] if newest else None)
     days = hold.from_day, hold.to_day, hold.expires
     services = json.dumps(hold.services, ensure_ascii=False) if hold.services else None
     row = (hold.hold_id, hold.reason, " ".join(hold.tables), *days, active, placed_by, now, hold.kind, services)

@@ -54,7 +54,9 @@ def publish(lake: Lake, *, progress: Callable[[str], None] = lambda _message: No
         try:
             _build(lake, target, building, result, progress)
             building.chmod(0o444)
+            lake.step("publishing")
             building.replace(target)
+            lake.step("published")
         except OSError as error:
             raise LakeError(f"{target} cannot be published: {error}") from error
         finally:

@@ -69,7 +69,7 @@ def test_a_log_that_grew_while_it_was_merged_is_left_alone(lake: Lake) -> None:
 
 def _with_lock(lake: Lake, lock: object) -> object:
     class Catalog:
-        kind, address, data_path = lake.catalog.kind, lake.catalog.address, lake.catalog.data_path
+        kind, address, data_path, present = lake.catalog.kind, lake.catalog.address, lake.catalog.data_path, lake.catalog.present
 
     catalog = Catalog()
     catalog.lock = lock  # type: ignore[attr-defined]
