@@ -8,12 +8,14 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from dagster import DagsterInstance
+from filelock import FileLock
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from warehouse.settings import Settings
 
 HOME = ".dagster"
+OPENING_S = 120.0
 SETTINGS = """# Dagster's own settings for this configuration: written when they are missing, then yours to change.
 telemetry:
   enabled: false
@@ -48,8 +50,16 @@ def home_of(settings: Settings) -> Path:
 def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
     """The instance, closed at the end."""
     home = home_of(settings)
-    with quick_commits(home), DagsterInstance.from_config(str(home)) as instance:
+    with quick_commits(home), _opened(home) as instance:
         yield instance
+
+
+def _opened(home: Path) -> DagsterInstance:
+    """The instance with its tables made, by one process at a time: two that are the first at once would make them under each other."""
+    with FileLock(str(home / ".opening.lock"), timeout=OPENING_S):
+        instance = DagsterInstance.from_config(str(home))
+        _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage  # each makes its tables when first asked for
+    return instance
 
 
 @contextmanager
