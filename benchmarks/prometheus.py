@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sources import units
+from tests.integration import backfill, servers
 from warehouse.lake import Slice
 from warehouse.lake.lake import Lake
 from warehouse.settings import parse
@@ -23,10 +23,6 @@ def samples_per_second(folder: Path) -> float | None:
     program, promtool = shutil.which("prometheus"), shutil.which("promtool")
     if program is None or promtool is None:
         return None
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "integration"))
-    import backfill
-    import servers
-
     day = date(2026, 3, 1)
     start = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp()) * 1000
     times = start + np.arange(86_400 // STEP_S, dtype=np.int64) * STEP_S * 1000

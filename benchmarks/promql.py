@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ import httpx
 import numpy as np
 
 from benchmarks import tsbs
+from tests.integration import backfill, servers
 from transforms.model import macros
 from warehouse.lake.lake import Lake
 from warehouse.tiers.publish import publish
@@ -165,11 +167,9 @@ def beside_victoria_metrics(lake: Lake, folder: Path, days: list[date]) -> dict[
     program = shutil.which("victoria-metrics")
     if program is None:
         raise SystemExit("this needs the Debian package victoria-metrics")
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "integration"))
-    import servers
-
     published = publish(lake)
-    print(f"# {published.path.name}: {published.bytes / 2**20:,.0f} MiB", flush=True)
+    version = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stdout.strip()
+    print(f"# {version}, caches of up to 4 GB, merged; {published.path.name} of {published.bytes / 2**20:,.0f} MiB, 2 threads", flush=True)
     newest = days[-lake.settings.publish.raw_days :]
     ratios = {}
     with (
@@ -193,8 +193,6 @@ def beside_victoria_metrics(lake: Lake, folder: Path, days: list[date]) -> dict[
 
 def _lines(day: date) -> Iterator[bytes]:
     """A day in the form of `/api/v1/import`, a hundred series at a time."""
-    import backfill
-
     times, values = tsbs.times_of(day) // 1000, tsbs.values_of(day)
     for first in range(0, len(tsbs.SERIES), 100):
         chosen = range(first, min(first + 100, len(tsbs.SERIES)))

@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.sample_sets import Series, sample_sets
+from tests.integration import backfill, servers
 from warehouse.contracts import contract
 from warehouse.contracts.ddl import decoded
 from warehouse.contracts.series import series_id
@@ -192,7 +193,6 @@ def _scan_ratio(connection: duckdb.DuckDBPyConnection, whole: str, points: pa.Ta
 
 def _victoria(series: Sequence[Series], folder: Path) -> tuple[int, float]:
     """Bytes of data and index after a forced merge, and the share of values that come back changed. Raises when one is missing."""
-    backfill, servers = _helpers()
     program = shutil.which("victoria-metrics")
     if program is None:
         raise SystemExit("this needs the Debian packages victoria-metrics and prometheus")
@@ -232,7 +232,6 @@ def _altered(client: httpx.Client, series: Sequence[Series]) -> float:
 
 def _prometheus(series: Sequence[Series], folder: Path) -> int:
     """Bytes of the blocks that promtool makes, with their index."""
-    backfill, _ = _helpers()
     promtool = shutil.which("promtool")
     if promtool is None:
         raise SystemExit("this needs the Debian packages victoria-metrics and prometheus")
@@ -242,14 +241,6 @@ def _prometheus(series: Sequence[Series], folder: Path) -> int:
     if held != sum(len(s.values) for s in series):
         raise RuntimeError(f"Prometheus holds {held} samples")
     return sum(f.stat().st_size for f in tsdb.rglob("*") if f.is_file() and f.parent.name != "wal")
-
-
-def _helpers() -> tuple[Any, Any]:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "integration"))
-    import backfill
-    import servers
-
-    return backfill, servers
 
 
 def _geometric_mean(ratios: Sequence[float]) -> float:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lakes import DAY, at, open_lake, points_unit, stored
+from tests.lakes import DAY, at, day_slice, open_lake, points_unit, stored
+from transforms.model import load_models, macros
 from warehouse.errors import LakeError
 from warehouse.lake.digest import BATCH_ROWS, quick_digest
 from warehouse.lake.lake import Lake
@@ -51,6 +52,21 @@ def test_a_day_in_a_bucket_settles_densely(s3_endpoint: str, tmp_path: Path) -> 
         assert partition(lake.connection, POINTS, DAY).settled
         assert settle(lake, tables=[TABLE]).days == 0
     assert list((tmp_path / "temporary").glob("*")) == []
+
+
+def test_a_rollup_in_a_bucket_settles_densely_from_one_file(s3_endpoint: str, tmp_path: Path) -> None:
+    table = "core.metric_rollup_5m"
+    with lake_in_bucket(s3_endpoint, tmp_path) as lake:
+        land(lake)
+        lake.connection.execute(macros())
+        lake.replace_slice(
+            table, day_slice(), load_models()[table].sql, parameters={"window_start": day_slice().start, "window_end": day_slice().end}
+        )
+        lake.set_states(table, {DAY: ("passed", None)})
+        before = lake.query(f"FROM {table} ORDER BY ALL")
+        assert before.num_rows == 16 * 12
+        assert (settle(lake, tables=[table]).days, settle(lake, tables=[table]).days) == (1, 0)
+        assert lake.query(f"FROM {table} ORDER BY ALL") == before
 
 
 def test_a_bucket_that_takes_no_files_leaves_the_day_as_it_was(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Physical columns of encoded log lines, and the DuckDB expressions that give the lines back.
 
-`body_template` is a format string of DuckDB's `format` (fmt, https://fmt.dev/latest/syntax); what varies is an argument by its number."""
+`body_format` is a format string of DuckDB's `format` (fmt, https://fmt.dev/latest/syntax); what varies is an argument by its number."""
 
 from __future__ import annotations
 

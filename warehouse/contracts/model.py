@@ -56,10 +56,11 @@ class Encoding:
 
     columns: physical columns besides the contract's, NULL where a file lacks them.
     decoded: (column of the contract, DuckDB expression over the physical columns that gives its value for every row, landed or settled).
-    prepared: (name, expression over the physical columns) of what several of those expressions share; it is computed once."""
+    prepared: (name, expression over the physical columns) of what several of those expressions share; it is computed once.
+    Without any of them the files are dense and hold the contract's own columns."""
 
-    columns: tuple[Column, ...]
-    decoded: tuple[tuple[str, str], ...]
+    columns: tuple[Column, ...] = ()
+    decoded: tuple[tuple[str, str], ...] = ()
     prepared: tuple[tuple[str, str], ...] = ()
 
 

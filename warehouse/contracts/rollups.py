@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from warehouse.contracts.core import SKETCH_NOTE, SKETCH_TYPE, count_of, number, text
-from warehouse.contracts.model import Column, Contract, Expectation, RowRule
+from warehouse.contracts.model import Column, Contract, Encoding, Expectation, RowRule
 from warehouse.contracts.raw import DAY, SERIES_ID, SOURCE, in_slice, time_column
 
 SKETCH_ERROR = 0.02
@@ -45,6 +45,7 @@ def metric_rollup(name: str, adjective: str, bucket: str) -> Contract:
             Expectation("min_not_above_max", "no_rows", "error", "min <= max", sql="SELECT * FROM {batch} AS b WHERE min > max"),
             Expectation("increase_not_negative", "between", "error", "a counter never shrinks", ("increase",), minimum=0),
         ),
+        encoding=Encoding(),
         tags=("metrics",),
     )
 

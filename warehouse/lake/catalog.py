@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,17 +190,38 @@ def _missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
         present.setdefault(table, {})[column] = kind
         if not nullable:
             required.add((table, column))
+    notes: dict[str, str] = dict(
+        connection.execute("SELECT schema_name || '.' || view_name, comment FROM duckdb_views() WHERE database_name = 'lake'").fetchall()
+    )
     schemas = {r[0] for r in connection.execute("SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'lake'").fetchall()}
     statements = [f"CREATE SCHEMA {s}" for s in SCHEMAS if s not in schemas]
     for contract in CONTRACTS.values():
         changes = _table_changes(contract.storage_name, contract.stored_columns, present, contract.has_day and contract.shape != "log")
+        _refuse_other_form(contract, present)
         changes += [f"ALTER TABLE {contract.storage_name} ALTER COLUMN {n} DROP NOT NULL" for n in _now_optional(contract, required)]
         statements += changes
-        if contract.storage_name != contract.full_name and (changes or contract.full_name not in present):
-            statements.append(create_view(contract))
+        if contract.storage_name != contract.full_name:
+            view, note = create_view(contract), _note(contract)
+            if changes or notes.get(contract.full_name) != note:
+                statements += [view, f"COMMENT ON VIEW {contract.full_name} IS {literal(note)}"]
         if contract.schema != "meta":
             statements += _table_changes(quarantine_name(contract), QUARANTINE_COLUMNS, present, False)
     return statements
+
+
+def _note(contract: Contract) -> str:
+    """What people read of a view, and by which it is seen that its definition is not this version's."""
+    return f"{contract.description}; definition {hashlib.sha256(create_view(contract).encode()).hexdigest()[:16]}"
+
+
+def _refuse_other_form(contract: Contract, present: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise LakeError when settled files may hold rows in columns that the view does not decode."""
+    unknown = set(present.get(contract.storage_name, {})) - {c.name for c in contract.stored_columns}
+    if contract.encoding and unknown:
+        raise LakeError(
+            f"{contract.storage_name} has columns of another version of Lakebed ({', '.join(sorted(unknown))}), in which settled rows lie "
+            "that this one would not read; use that version, or load the lake anew"
+        )
 
 
 def _now_optional(contract: Contract, required: set[tuple[str, str]]) -> list[str]:

@@ -51,7 +51,7 @@ def ensure_optional(connection: duckdb.DuckDBPyConnection, lock: Callable[[], Ab
 
 def _untaught(connection: duckdb.DuckDBPyConnection) -> list[Contract]:
     """Tables with an optional column of which the catalog believes, or would come to believe, that it holds no NULL."""
-    encoded = [c for c in CONTRACTS.values() if c.encoding is not None]
+    encoded = [c for c in CONTRACTS.values() if c.encoding and c.encoding.columns]
     known = set(connection.execute(_KNOWN).fetchall())
     return [
         c for c in encoded if any((c.storage_name, n.name) not in known for n in c.stored_columns if not n.required and not _is_nested(n))
@@ -65,7 +65,7 @@ def _is_nested(column: Column) -> bool:
 
 def _marked(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Tables that hold the row of NULLs still; looked for only where there is a file of its day."""
-    encoded = {c.storage_name for c in CONTRACTS.values() if c.encoding is not None}
+    encoded = {c.storage_name for c in CONTRACTS.values() if c.encoding and c.encoding.columns}
     found = [name for (name,) in connection.execute(_FILES_OF_NO_DAY, [str(NO_DAY)]).fetchall() if name in encoded]
     return [
         n for n in found if connection.execute(f"SELECT 1 FROM {n} WHERE day = DATE '{NO_DAY}' AND source = {literal(MARK)}").fetchone()

@@ -36,8 +36,18 @@ from warehouse.lake.sorted_files import (
 from warehouse.lake.space import refuse_full
 from warehouse.lake.state import append_states
 
-NOT_DENSE = (duckdb.Error, pa.ArrowException, ValueError, OverflowError)
-"""What a dense form raises for rows that it cannot hold; a plain file holds every row. A full disk is none of these."""
+NOT_DENSE = (
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+    duckdb.InvalidInputException,
+    pa.ArrowTypeError,
+    pa.ArrowNotImplementedError,
+    pa.ArrowCapacityError,
+    ValueError,
+    OverflowError,
+)
+"""What a dense form raises for rows that it cannot hold; a plain file holds every row. What passes (a full disk, too little memory, a store
+that does not answer, an interrupt) is none of these: a day that was written plainly is not tried again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def unsettled(lake: Lake, *, today: date | None = None, tables: Iterable[str] | 
     usable: dict[str, set[date]] = {}
     for part in partitions(lake.connection, list(by_storage)):
         definition = by_storage[part.storage_name]
-        if not _wants_settling(definition, part, newest, dense=lake.data_folder is not None and definition.full_name in DENSE):
+        if not _wants_settling(definition, part, newest):
             continue
         if definition.full_name not in usable:
             usable[definition.full_name] = {d for d, s in lake.states(definition.full_name).items() if s.state in USABLE}
@@ -70,14 +70,14 @@ def unsettled(lake: Lake, *, today: date | None = None, tables: Iterable[str] | 
     return sorted(found, key=lambda u: (u.day, u.table), reverse=True)
 
 
-def _wants_settling(definition: Contract, part: Partition, newest: date, *, dense: bool) -> bool:
+def _wants_settling(definition: Contract, part: Partition, newest: date) -> bool:
     if part.settled:
         return False
     if part.day == NO_DAY and not definition.has_day:
         return len(part.files) + len(part.deletes) >= ENTITY_FILES
     if part.day >= newest:
         return False
-    return definition.schema == "raw" or dense or len(part.files) + len(part.deletes) > 1
+    return definition.schema == "raw" or definition.encoding is not None or len(part.files) + len(part.deletes) > 1
 
 
 def settle(

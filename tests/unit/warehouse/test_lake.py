@@ -221,3 +221,22 @@ def test_both_zeros_land_as_they_came(lake: Lake) -> None:
 
 def test_a_slice_is_half_open() -> None:
     assert str(Slice(date(2026, 1, 1), date(2026, 1, 2))) == "2026-01-01/2026-01-02"
+
+
+def test_a_view_of_another_version_is_made_anew(tmp_path: Path) -> None:
+    with open_lake(tmp_path) as lake:
+        lake.land(points_unit("b1", [A]))
+        lake.connection.execute("CREATE OR REPLACE VIEW raw.metric_points AS SELECT *, -1.0 AS other FROM store.raw_metric_points")
+    with open_lake(tmp_path) as lake:
+        assert [r[1:] for r in stored(lake)] == [A]
+        assert "other" not in lake.query("FROM raw.metric_points").column_names
+        snapshot = lake.query("SELECT max(snapshot_id) AS n FROM lake.snapshots()")
+    with open_lake(tmp_path) as lake:
+        assert lake.query("SELECT max(snapshot_id) AS n FROM lake.snapshots()") == snapshot, "and once only"
+
+
+def test_rows_in_forms_of_another_version_are_not_read_as_nothing(tmp_path: Path) -> None:
+    with open_lake(tmp_path) as lake:
+        lake.connection.execute("ALTER TABLE store.raw_logs ADD COLUMN body_of_another_version VARCHAR")
+    with pytest.raises(LakeError, match="body_of_another_version"):
+        open_lake(tmp_path)

@@ -14,14 +14,17 @@ import pytest
 
 from tests.lakes import DAY, POINT, at, day_slice, files_on_disk, open_lake, points_unit, reader, stored
 from transforms.model import load_models, macros
+from warehouse.contracts import CONTRACTS
 from warehouse.errors import LakeError
 from warehouse.lake import Part, Unit, optional, sorted_files
 from warehouse.lake.digest import Digest, quick_digest, rows_digest
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import partition, partitions
+from warehouse.lake.removal import erase
 from warehouse.lake.rewriting import DenseForm, rewrite
 from warehouse.lake.state import NO_DAY
-from warehouse.tiers.settle import Unsettled, batches, settle, unsettled
+from warehouse.tiers.encoding import writing
+from warehouse.tiers.settle import DENSE, Unsettled, batches, settle, unsettled
 
 TODAY = date(2026, 3, 20)
 POINTS = "store.raw_metric_points"
@@ -228,6 +231,40 @@ def test_rollups_past_the_hot_window_are_settled_smaller_and_read_alike(lake: La
     (path,) = files_on_disk(lake, "core/metric_rollup_5m/**/settled_*.parquet")
     assert pq.read_table(path, page_checksum_verification=True, partitioning=None).num_columns == len(before.column_names) - 1
     assert settle(lake, today=TODAY, tables=[table]).days == 0
+    assert erase(lake, table, DAY, "series_id = ?", (3,), reason="asked") == before.num_rows // 4
+    lake.set_states(table, {DAY: ("passed", None)})
+    assert settle(lake, today=TODAY, tables=[table]).days == 1, "what erasing wrote anew becomes dense again"
+
+
+def test_tables_with_a_dense_form_say_so() -> None:
+    assert set(DENSE) == {c.full_name for c in CONTRACTS.values() if c.encoding is not None}
+
+
+@pytest.mark.parametrize(
+    "passing", [duckdb.OutOfMemoryException("no memory"), duckdb.IOException("503"), duckdb.InterruptException("stop")]
+)
+def test_what_passes_does_not_make_a_day_plain(lake: Lake, passing: duckdb.Error) -> None:
+    land_scattered(lake)
+    before, files = stored(lake), files_on_disk(lake)
+
+    def write(_rows: pa.RecordBatchReader, new_path: Callable[[], Path]) -> list[Path]:
+        new_path().write_bytes(b"half")
+        raise passing
+
+    with pytest.raises(type(passing)):
+        rewrite(lake, "raw.metric_points", [DAY], DenseForm("series_id, time", {}, write))
+    assert (stored(lake), files_on_disk(lake)) == (before, files)
+
+
+def test_rows_that_are_large_are_not_held_until_a_row_group_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "HELD_BYTES", 100_000)
+    file = writing.DenseFile(lambda: tmp_path / "large.parquet")
+    for number in range(40):
+        file.write(pa.table({"n": [number] * 10, "text": [f"{number}" * 1000] * 10}), {})
+    (path,) = file.close()
+    groups = pq.ParquetFile(path).metadata
+    assert groups.num_row_groups > 3
+    assert pq.read_table(path)["n"].to_pylist() == [n for n in range(40) for _ in range(10)]
 
 
 def test_a_row_of_nulls_left_by_a_kill_is_taken_away(tmp_path: Path) -> None:

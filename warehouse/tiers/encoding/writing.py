@@ -21,7 +21,7 @@ PAGE_BYTES = 64 * 2**20
 """PyArrow cuts pages at 1 MiB and 20,000 rows, and gives dictionaries up at 1 MiB, unless told otherwise: a fifth of the file."""
 KEYS = ("source", "series_id", "time", "service", "severity", "trace_id")
 """Columns whose smallest and largest value per row group readers filter by."""
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES, HELD_BYTES = 64 * 2**20, 256 * 2**20
 TRIAL_ROWS, TEXT_TRIAL_LEVEL, QUICK_TRIAL_LEVEL, QUICKEST_TRIAL_LEVEL = 65_536, 12, 6, 3
 """At 6 a dictionary wins for texts that lie plainly in less space at 19 (Apache's access log: 1.4% of the file)."""
 FEW_ROWS, FEW_ROWS_LEVEL = 8_192, 9
@@ -76,7 +76,8 @@ class _OpenFile:
 class DenseFile:
     """Rows of one form, written as whole row groups; begins another file when one is full or lacks a column.
 
-    A column that is NULL in all rows that begin a file is left out. Holds back less than a row group of rows in memory."""
+    A column that is NULL in all rows that begin a file is left out. Holds back less than a row group of rows in memory, or about 256 MiB
+    where rows are so large that this is less; the row group is smaller then."""
 
     new_path: Callable[[], Path]
     paths: list[Path] = field(default_factory=list)
@@ -88,8 +89,9 @@ class DenseFile:
         """Add rows. encodings: Parquet encoding by column; a column that is not named has a dictionary."""
         self._encodings.update(encodings)
         self._held.append(rows)
-        if sum(t.num_rows for t in self._held) >= ROW_GROUP_ROWS:
-            self._flush(whole_groups=True)
+        whole_groups = sum(t.num_rows for t in self._held) >= ROW_GROUP_ROWS
+        if whole_groups or sum(t.nbytes for t in self._held) >= HELD_BYTES:
+            self._flush(whole_groups=whole_groups)
 
     def close(self) -> list[Path]:
         """Write what is held; returns the files."""
