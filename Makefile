@@ -50,6 +50,9 @@ bench: peers  ## Side-by-side measurements; see benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.sketches
 	$(BIN)/python -m benchmarks.archive
 	$(BIN)/python -m benchmarks.queries
+	$(BIN)/python -m benchmarks.settle
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.kill
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.truth
