@@ -112,7 +112,7 @@ def forget_removed(lake: Lake) -> int:
 
     Nothing reads them again, and no file gets the name of another: left in, they would grow with every file that was ever replaced."""
     known = lake.connection.execute("SELECT DISTINCT path FROM meta.file_hashes").fetchall()
-    rows = lake.connection.execute(_ON_DISK).fetchall()  # asked after: what is hashed in between is known to neither or to this one
+    rows = lake.connection.execute(_ON_DISK).fetchall()  # asked last: whatever is hashed in between is not among the known
     there = {_relative(lake, *row) for row in rows}
     gone = [path for (path,) in known if path not in there]
     return without(lake, CONTRACTS["meta.file_hashes"].storage_name, "list_contains($gone, path)", {"gone": gone}) if gone else 0
