@@ -95,8 +95,10 @@ def tidied(context: AssetExecutionContext, platform: Platform) -> MaterializeRes
     return MaterializeResult(
         metadata={
             "summary": f"{result.pruned_records:,} old records left out, {result.merged_logs} logs merged, "
-            f"{result.expired_snapshots:,} snapshots expired, {result.removed_files + result.removed_orphans:,} files removed",
+            f"{result.expired_snapshots:,} snapshots expired, {result.removed_files + result.removed_orphans:,} files removed"
+            + (f"; {result.orphans_left:,} orphans left: writers are at work" if result.orphans_left else ""),
             "orphans": result.removed_orphans,
+            "orphans_left": result.orphans_left,
         }
     )
 
@@ -120,7 +122,8 @@ def verified(context: AssetExecutionContext, platform: Platform) -> MaterializeR
     problems = {f"{p.kind}: {p.path}": f"{p.rows} rows of {p.table} {p.day} in doubt; {p.detail}" for p in result.problems[:50]}
     return MaterializeResult(
         metadata={
-            "summary": f"{result.bundles:,} bundles, {result.rows:,} rows as sealed; {len(result.problems)} problems",
+            "summary": f"{result.bundles:,} bundles, {result.rows:,} rows as sealed; {len(result.problems)} problems"
+            + (f"; {result.abandoned_left:,} abandoned bundles left: writers are at work" if result.abandoned_left else ""),
             "seconds": result.seconds,
         },
         check_results=[

@@ -82,6 +82,8 @@ def verify_command(config: ConfigOption = DEFAULT_CONFIG, table_name: TableOptio
             table("problems", ("what", "table", "day", "rows in doubt", "where", "detail"), rows)
         for note in result.unproved:
             out.print(f"not proved: {note}", highlight=False, markup=False)
+        if result.abandoned_left:
+            out.print(f"{result.abandoned_left} abandoned bundle(s) left: writers are at work; the next verification tries again")
     if result.problems:
         raise ArchiveError(f"{len(result.problems)} problem(s), {sum(p.rows for p in result.problems):,} rows in doubt")
 

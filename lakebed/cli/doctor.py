@@ -238,6 +238,8 @@ def repair(settings: Settings) -> Iterator[str]:
         yield f"loaded {load_spool(lake)} noted queries into meta.query_log"
         done = tidy(lake)
         yield f"removed {done.removed_orphans} orphan file(s) and {done.removed_files} no longer needed, all over 24 h old"
+        if done.orphans_left:
+            yield f"{done.orphans_left} orphan file(s) left: writers are at work; the nightly job tries again"
         yield f"expired {done.expired_snapshots} snapshot(s) over 24 h old, merged {done.merged_logs} log table(s)"
         days = settings.upkeep.run_days
         gone = prune(instance, timedelta(days=days))

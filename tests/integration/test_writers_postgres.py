@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,10 @@ import psycopg
 import pytest
 
 from tests.contract_rows import row, write
-from tests.lakes import DAY, at, points_unit
+from tests.lakes import DAY, at, points_unit, stored
 from warehouse.contracts import contract
 from warehouse.lake.lake import Lake
+from warehouse.lake.maintenance import tidy
 from warehouse.lake.state import DayState
 from warehouse.settings import Settings, parse
 
@@ -48,3 +52,23 @@ def test_statistics_of_files_have_an_index(settings: Settings, postgres_dsn: str
     with psycopg.connect(postgres_dsn) as connection:
         found = connection.execute("SELECT indexdef FROM pg_indexes WHERE tablename = 'ducklake_file_column_stats'").fetchall()
     assert [d.endswith("(table_id, column_id)") for (d,) in found] == [True]
+
+
+def test_orphans_go_between_writers_and_not_beside_them(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Lake.open(settings) as lake, Lake.open(settings) as other, ExitStack() as writer:
+        orphan = Path(lake.folder("store.raw_metric_points"), "day=2026-03-01", "orphan.parquet")
+        orphan.parent.mkdir(parents=True)
+        orphan.write_bytes(b"PAR1")
+        os.utime(orphan, (time.time() - 90_000,) * 2)
+        writer.enter_context(other.catalog.present())
+        done = tidy(lake, patience_s=0)
+        assert (done.removed_orphans, done.orphans_left, orphan.exists()) == (0, 1, True)
+
+        def commits_meanwhile(_seconds: float) -> None:
+            other.land(points_unit("b1", [(1, at("2026-03-01 10:00"), 1.0)]))
+            writer.close()
+
+        monkeypatch.setattr("warehouse.lake.catalog.time.sleep", commits_meanwhile)
+        done = tidy(lake)
+        assert (done.removed_orphans, done.orphans_left, orphan.exists()) == (1, 0, False)
+        assert len(stored(other)) == 1

@@ -111,9 +111,9 @@ def forget_removed(lake: Lake) -> int:
     """Leave out of meta.file_hashes the files that no snapshot of the lake needs and that do not wait for their deletion; returns how many.
 
     Nothing reads them again, and no file gets the name of another: left in, they would grow with every file that was ever replaced."""
-    rows = lake.connection.execute(_ON_DISK).fetchall()
-    there = {_relative(lake, *row) for row in rows}
     known = lake.connection.execute("SELECT DISTINCT path FROM meta.file_hashes").fetchall()
+    rows = lake.connection.execute(_ON_DISK).fetchall()  # asked last: whatever is hashed in between is not among the known
+    there = {_relative(lake, *row) for row in rows}
     gone = [path for (path,) in known if path not in there]
     return without(lake, CONTRACTS["meta.file_hashes"].storage_name, "list_contains($gone, path)", {"gone": gone}) if gone else 0
 

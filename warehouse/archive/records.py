@@ -106,17 +106,25 @@ def read_manifest(storage: Storage, bundle: Bundle) -> Manifest:
     return Manifest.decode(content, where)
 
 
-def finish_interrupted(lake: Lake, storage: Storage, under: str = "") -> None:
-    """Complete seals (below a folder) that died after they were recorded, and clear those that died before, once they are a day old."""
+def finish_interrupted(lake: Lake, storage: Storage, under: str = "", *, patience_s: float = 0.0) -> int:
+    """Complete seals (below a folder) that died after they were recorded, and clear those that died before, once they are a day old, in a
+    moment without writers, which is waited for so many seconds. Returns how many were left, because there was none."""
     unfinished = {folder: names for folder, names in bundle_folders(storage.listing(under)).items() if MANIFEST not in names}
     if not unfinished:
-        return
+        return 0
     recorded = {b.path: b for b in recorded_bundles(lake)}
+    abandoned = []
     for folder, names in unfinished.items():
         if folder in recorded:
             if PENDING in names and sha256_of(storage.read(f"{folder}/{PENDING}")) == recorded[folder].manifest_sha256:
                 storage.finish(folder)
         elif storage.age_seconds(folder) > GRACE_S:
-            with lake.catalog.nobody_present() as nobody:  # by a clock that was set on, a seal that is under way is old
-                if nobody and not any(b.path == folder for b in recorded_bundles(lake)):
-                    storage.remove_folder(folder)
+            abandoned.append(folder)
+    if not abandoned:
+        return 0
+    with lake.catalog.nobody_present(patience_s) as nobody:  # by a clock that was set on, a seal that is under way is old
+        if not nobody:
+            return len(abandoned)
+        for folder in set(abandoned) - {b.path for b in recorded_bundles(lake)}:
+            storage.remove_folder(folder)
+    return 0

@@ -18,6 +18,7 @@ from warehouse.archive.manifest import BundleFile, Manifest
 from warehouse.archive.records import Bundle, finish_interrupted, read_manifest, recorded_bundles
 from warehouse.archive.storage import HEAD, MANIFEST, PENDING, THREADS, TOMBSTONE, Storage, bundle_folders, storage_of, stray_files
 from warehouse.errors import ArchiveError
+from warehouse.lake.catalog import PATIENCE_S
 from warehouse.lake.lake import Lake
 
 BAD_PROOFS = {
@@ -43,7 +44,9 @@ class Problem:
 
 @dataclass(slots=True)
 class Verification:
-    """What was looked at, and what is wrong. Sizes in bytes. unproved: what could not be judged, and what it would take."""
+    """What was looked at, and what is wrong. Sizes in bytes. unproved: what could not be judged, and what it would take.
+
+    abandoned_left: folders of seals that died and were not cleared, because writers were at work all the time."""
 
     bundles: int = 0
     files: int = 0
@@ -52,6 +55,7 @@ class Verification:
     erased: int = 0
     problems: list[Problem] = field(default_factory=list)
     unproved: list[str] = field(default_factory=list)
+    abandoned_left: int = 0
     seconds: float = 0.0
 
 
@@ -73,7 +77,7 @@ def verify(lake: Lake, *, table: str | None = None, progress: Callable[[str], No
 
 def _chain(lake: Lake, storage: Storage, result: Verification) -> list[Bundle]:
     try:
-        finish_interrupted(lake, storage)
+        result.abandoned_left = finish_interrupted(lake, storage, patience_s=PATIENCE_S)
         return recorded_bundles(lake)
     except ArchiveError as error:
         result.problems.append(Problem("broken chain", "meta.archive_bundles", str(error)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from warehouse.settings import Settings
 
 SCHEMAS = ("store", "raw", "core", "mart", "meta", "quarantine", "archive")
 MAINTENANCE, STAGING = "maintenance", "staging"
+PATIENCE_S, PAUSE_S = 60.0, 0.25
+"""How long the clean-up looks for a moment without writers, and how long it leaves them alone between two looks."""
 OPTIONS = {
     "parquet_compression": "zstd",
     "parquet_row_group_size": "524288",
@@ -81,8 +84,19 @@ class Catalog:
         """Held by a writer from before its first file is written until the file is committed or discarded."""
         return file_presence(Path(self.address)) if self.kind == "sqlite" else advisory_presence(self.address, self._name(STAGING))
 
-    def nobody_present(self) -> AbstractContextManager[bool]:
-        """Whether no writer has files that no snapshot knows yet; if so, none begins to write until the block ends."""
+    @contextmanager
+    def nobody_present(self, patience_s: float = 0.0) -> Iterator[bool]:
+        """Whether no writer has files that no snapshot knows yet, asked for up to so many seconds until it is so; none begins to write then
+        before the block ends. Under the lock of maintenance, which is free between two looks: whoever is present needs it to be done."""
+        until = time.monotonic() + patience_s
+        while True:
+            with self.lock((MAINTENANCE,)), self._absence() as nobody:
+                if nobody or time.monotonic() >= until:
+                    yield nobody
+                    return
+            time.sleep(PAUSE_S)
+
+    def _absence(self) -> AbstractContextManager[bool]:
         return file_absence(Path(self.address)) if self.kind == "sqlite" else advisory_absence(self.address, self._name(STAGING))
 
     def _name(self, name: str) -> str:

@@ -19,20 +19,17 @@ MERGE_FROM_FILES = 8
 PLAN_AGE = timedelta(days=30)
 """A plan names every day of every table, and one is made every night."""
 _OF_PRESENT_VERSION = "(table_name, day, version) IN (SELECT (table_name, day, version) FROM meta.day_state)"
-_SUPERSEDED = """(source, batch_id) IN (SELECT (source, unnest(string_split(supersedes, ' '))) FROM store.meta_ingest_log
-                                        WHERE supersedes IS NOT NULL)"""
-_EVENTS = ", ".join(literal(c.full_name) for c in CONTRACTS.values() if c.shape == "event")
 UNNEEDED: Mapping[str, str] = {
     "meta.runs": "recorded_at < $old",
     "meta.query_log": "started_at < $old",
     "meta.check_results": f"checked_at < $old AND NOT {_OF_PRESENT_VERSION}",
     "meta.day_state": f"changed_at < $old AND NOT {_OF_PRESENT_VERSION}",
     "meta.retention_plans": "planned_at < $old AND applied_at IS NULL",
-    "meta.ingest_log": f"""committed_at < $old AND (source = table_name
-                           OR (table_name IN ({_EVENTS}) AND origin_offset IS NULL AND {_SUPERSEDED}))""",
+    "meta.ingest_log": "committed_at < $old AND source = table_name",
 }
 """Records of logs that nothing in Lakebed asks for once they are old. What is not here is kept for ever: holds, bundles and drills are
-proof, and few. Of batches those stay by which the next delivery is known: the size of a growing file, the rows of an entity."""
+proof, and few. Of batches only those of derived tables go: by all that were delivered the next delivery is known, also by those that were
+replaced, because what they say of the ones before them holds on."""
 
 
 def log_tables() -> list[str]:

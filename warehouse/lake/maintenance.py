@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import duckdb
 
 from warehouse.errors import LakeError
-from warehouse.lake.catalog import MAINTENANCE
+from warehouse.lake.catalog import MAINTENANCE, PATIENCE_S
 from warehouse.lake.connection import sweep_spills
 from warehouse.lake.lake import Lake
 from warehouse.lake.logs import merge_scattered, prune_logs
@@ -22,18 +22,19 @@ GRACE = timedelta(hours=24)
 @dataclass(slots=True)
 class Tidied:
     """What was tidied: records of logs that nothing needs any more, logs merged, snapshots expired, files removed because no snapshot needs
-    them, and orphans of dead writers."""
+    them, and orphans of dead writers. orphans_left: files that look like it and stayed, because writers were at work all the time."""
 
     pruned_records: int = 0
     merged_logs: int = 0
     expired_snapshots: int = 0
     removed_files: int = 0
     removed_orphans: int = 0
+    orphans_left: int = 0
 
 
-def tidy(lake: Lake) -> Tidied:
+def tidy(lake: Lake, *, patience_s: float = PATIENCE_S) -> Tidied:
     """Prune logs, merge their small files and those of quarantine; expire snapshots and remove unneeded files, orphans and what dead
-    processes spilled, all over 24 h old.
+    processes spilled, all over 24 h old. Orphans go in a moment without writers, which is waited for so many seconds.
 
     Raises LakeError when the archive lies under the data path, where its files would look like orphans, or while the catalog is being
     brought back, because then files of the lake look like orphans, too."""
@@ -46,8 +47,7 @@ def tidy(lake: Lake) -> Tidied:
         lake.step("maintenance")
         tidied.expired_snapshots = _expire_snapshots(lake.connection)
         tidied.removed_files = _remove_unneeded(lake.connection)
-        with lake.catalog.nobody_present() as nobody:  # what writers stage must not depend on what a clock says of its age
-            tidied.removed_orphans = _remove_orphans(lake.connection) if nobody else 0
+    tidied.removed_orphans, tidied.orphans_left = _sweep_orphans(lake, patience_s)
     sweep_spills(lake.settings.lake, older_than_s=GRACE.total_seconds())
     return tidied
 
@@ -95,13 +95,24 @@ def _remove_unneeded(connection: duckdb.DuckDBPyConnection) -> int:
     return _removed(connection, "ducklake_cleanup_old_files", row[0] if row else None)
 
 
-def _remove_orphans(connection: duckdb.DuckDBPyConnection) -> int:
-    """Remove Parquet files under the data path that no snapshot knows; their age is the file system's."""
+def _sweep_orphans(lake: Lake, patience_s: float) -> tuple[int, int]:
+    """Remove Parquet files under the data path that no snapshot knows; returns how many went and how many were left.
+
+    Their age is the file system's, and clocks are set: only when no writer is there is it sure that they are nobody's."""
+    found = _orphans(lake.connection, dry_run=True)
+    if not found:
+        return 0, 0
+    with lake.catalog.nobody_present(patience_s) as nobody:
+        _refuse_recovering(lake)
+        return (_orphans(lake.connection), 0) if nobody else (0, found)
+
+
+def _orphans(connection: duckdb.DuckDBPyConnection, *, dry_run: bool = False) -> int:
     row = connection.execute("SELECT now() - ?", [GRACE]).fetchone()
-    return _removed(connection, "ducklake_delete_orphaned_files", row[0] if row else None)
+    return _removed(connection, "ducklake_delete_orphaned_files", row[0] if row else None, dry_run=dry_run)
 
 
-def _removed(connection: duckdb.DuckDBPyConnection, procedure: str, older_than: datetime | None) -> int:
+def _removed(connection: duckdb.DuckDBPyConnection, procedure: str, older_than: datetime | None, *, dry_run: bool = False) -> int:
     if older_than is None:
         return 0
-    return len(connection.execute(f"CALL {procedure}('lake', older_than => ?)", [older_than]).fetchall())
+    return len(connection.execute(f"CALL {procedure}('lake', older_than => ?, dry_run => ?)", [older_than, dry_run]).fetchall())

@@ -20,6 +20,8 @@ from lakebed.cli import doctor
 from lakebed.cli.setup import example
 from tests.lakes import at, open_lake, points_unit
 from warehouse.errors import ConfigError
+from warehouse.lake.catalog import Catalog
+from warehouse.lake.maintenance import tidy
 from warehouse.settings import Settings, load, parse
 
 Run = Callable[..., Result]
@@ -199,7 +201,7 @@ def test_a_catalog_that_is_none_is_a_finding(tmp_path: Path) -> None:
     assert [f.level for f in doctor.diagnose(settings) if f.check == "catalog"] == ["problem"]
 
 
-def test_repair_removes_what_dead_processes_left(project: Path, run: Run) -> None:
+def test_repair_removes_what_dead_processes_left(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(project / "lakebed.toml")
     dead, alive = project / ".warehouse.duckdb.building.999999999", project / f".warehouse.duckdb.building.{os.getpid()}"
     orphan = project / "lake/store/raw_metric_points/day=2026-03-01/orphan.parquet"
@@ -215,3 +217,9 @@ def test_repair_removes_what_dead_processes_left(project: Path, run: Run) -> Non
     assert [f.exists() for f in (dead, alive, orphan, recent)] == [False, True, False, True]
     with open_lake(project) as lake:
         lake.land(points_unit("b2", [(7, at("2026-03-03 01:00"), 1.0)]))
+    orphan.write_bytes(b"PAR1")
+    os.utime(orphan, (time.time() - 3 * 86400, time.time() - 3 * 86400))
+    monkeypatch.setitem(tidy.__kwdefaults__, "patience_s", 0.0)
+    with Catalog.of(settings).present():
+        assert "1 orphan file(s) left: writers are at work" in run("doctor", "--repair").output
+    assert orphan.exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +14,9 @@ from dagster import AssetCheckResult, materialize
 from orchestration.resources import Platform, close_lakes
 from orchestration.retention_assets import retention_assets
 from tests.lakes import points_unit
+from warehouse.archive import verifying
 from warehouse.lake.lake import Lake
+from warehouse.lake.maintenance import tidy
 from warehouse.settings import load
 
 TABLE = "raw.metric_points"
@@ -32,9 +36,10 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
     close_lakes()
 
 
-def run(platform: Platform) -> tuple[dict[str, str], dict[str, AssetCheckResult]]:
+def run(platform: Platform, *only: str) -> tuple[dict[str, str], dict[str, AssetCheckResult]]:
     """Headlines of the assets, and results of the checks by name."""
-    result = materialize(list(retention_assets()), resources={"platform": platform})
+    chosen = [a for a in retention_assets() if not only or a.key.path[-1] in only]
+    result = materialize(chosen, resources={"platform": platform})
     assert result.success
     told = [e.step_materialization_data.materialization for e in result.get_asset_materialization_events()]
     headlines = {m.asset_key.path[-1]: str(m.metadata["summary"].value) for m in told}
@@ -59,3 +64,25 @@ def test_a_night_and_a_week(platform: Platform) -> None:
     assert {name: c.passed for name, c in checks.items()} == damaged
     _, checks = run(platform)
     assert not checks["drills_current"].passed
+
+
+def test_what_could_not_be_cleared_beside_writers_is_told(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = platform.settings.root
+    orphan = root / "lake/store/raw_metric_points/day=2026-03-01/orphan.parquet"
+    abandoned = root / f"archive/{TABLE}/day=2026-03-01/dead/data.parquet"
+    for file in (orphan, abandoned):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"PAR1")
+        os.utime(file, (time.time() - 3 * 86400,) * 2)
+    with monkeypatch.context() as impatient, platform.lake.catalog.present():
+        impatient.setitem(tidy.__kwdefaults__, "patience_s", 0.0)
+        impatient.setattr(verifying, "PATIENCE_S", 0.0)
+        headlines, _ = run(platform, "tidied", "verified")
+    assert headlines["tidied"].endswith("; 1 orphans left: writers are at work")
+    assert headlines["verified"].endswith("; 1 abandoned bundles left: writers are at work")
+    assert orphan.exists()
+    assert abandoned.exists()
+    headlines, _ = run(platform, "tidied", "verified")
+    assert "left: " not in headlines["tidied"] + headlines["verified"]
+    assert not orphan.exists()
+    assert not abandoned.exists()

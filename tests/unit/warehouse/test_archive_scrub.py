@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from orchestration.deriving import derive
-from tests.lakes import age, at, change_unread_byte, points_unit, stored
+from tests.lakes import age, at, change_unread_byte, open_lake, points_unit, stored
 from transforms.model import load_models, macros
 from warehouse.archive.file_hashes import damages, forget_removed, live_files, record_new, recorded
 from warehouse.archive.records import recorded_bundles
@@ -243,3 +245,24 @@ def test_hashes_of_replaced_files_go_once_the_files_are_gone(landed: Lake) -> No
     assert forget_removed(landed) == 0
     flip(path_of(landed, DAYS[1]))
     assert [d.file.day for d in damages(landed, live_files(landed))] == [DAYS[1]]
+
+
+def test_a_file_that_is_hashed_while_old_hashes_are_forgotten_keeps_its_hash(landed: Lake) -> None:
+    """Another writer commits and hashes right after the first of the questions that are asked."""
+    held, asked = landed.connection, list[Any]()
+
+    class Interrupted:
+        def execute(self, *query: Any) -> Any:
+            if asked:
+                return held.execute(*query)
+            asked.append(held.execute(*query).fetchall())
+            with open_lake(landed.settings.root) as other:
+                other.land(points_unit("b2", [(1, at("2026-03-09 10:00"), 1.0)]))
+                assert record_new(other) > 0
+            return SimpleNamespace(fetchall=lambda: asked[0])
+
+    landed.connection = Interrupted()  # type: ignore[assignment]
+    forgotten = forget_removed(landed)
+    landed.connection = held
+    assert forgotten == 0
+    assert record_new(landed) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,28 @@ def test_orphans_live_a_day_and_no_longer(lake: Lake) -> None:
     assert not old.exists()
     assert young.exists()
     assert [r[1:] for r in stored(lake)] == [A]
+
+
+def test_orphans_that_are_left_beside_writers_are_told(lake: Lake) -> None:
+    file = orphan(lake, 25)
+    with lake.catalog.present():
+        done = tidy(lake, patience_s=0)
+    assert (done.removed_orphans, done.orphans_left) == (0, 1)
+    assert file.exists()
+
+
+def test_a_moment_without_writers_is_waited_for(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, writer = orphan(lake, 25), ExitStack()
+    writer.enter_context(lake.catalog.present())
+
+    def commits_meanwhile(_seconds: float) -> None:
+        with lake.catalog.lock(("raw.logs",), timeout=0):
+            writer.close()
+
+    monkeypatch.setattr("warehouse.lake.catalog.time.sleep", commits_meanwhile)
+    done = tidy(lake)
+    assert (done.removed_orphans, done.orphans_left) == (1, 0)
+    assert not file.exists()
 
 
 def test_logs_of_many_commits_become_one_file_with_the_same_rows(lake: Lake) -> None:
