@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
-import duckdb
 import psycopg
 import pytest
 
@@ -15,8 +14,9 @@ from tests.integration import servers
 from tests.lakes import DAY, at, day_slice, points_unit, stored
 from warehouse.errors import LakebedError
 from warehouse.lake.lake import Lake
+from warehouse.lake.transaction import LOGS, Written
 from warehouse.settings import parse
-from warehouse.tiers.settle import settle
+from warehouse.tiers.settle import Settled, settle
 
 pytestmark = [pytest.mark.faults, pytest.mark.server]
 TODAY = date(2026, 3, 20)
@@ -48,9 +48,9 @@ def points(value: float, rows: int = 200) -> list[tuple[int, object, float]]:
     return [(i % 5, at("2026-03-01 10:00") + timedelta(seconds=i), value + i) for i in range(rows)]
 
 
-def settled(lake: Lake) -> None:
+def settled(lake: Lake) -> Settled:
     lake.set_states("raw.metric_points", dict.fromkeys(lake.states("raw.metric_points"), ("passed", None)))
-    settle(lake, today=TODAY, tables=["raw.metric_points"])
+    return settle(lake, today=TODAY, tables=["raw.metric_points"])
 
 
 OPERATIONS: dict[str, Callable[[Lake], object]] = {
@@ -104,23 +104,48 @@ def once(step: str, act: Callable[[], None]) -> Callable[[str], None]:
     return hook
 
 
-@pytest.mark.parametrize("operation", ["land", "replace"])
-def test_a_commit_whose_answer_was_lost_is_recognised(cluster: servers.PostgresCluster, dsn: str, tmp_path: Path, operation: str) -> None:
+def test_a_server_that_stops_at_a_commit_says_what_became_of_it(
+    cluster: servers.PostgresCluster, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(dsn, tmp_path) as lake:
+        lake.land(points_unit("first", points(0.0)))
+        commit = Written.commit
+
+        def stopped(written: Written) -> None:
+            cluster.stop("immediate")
+            commit(written)
+
+        lake.step = once("replacing", lambda: monkeypatch.setattr(Written, "commit", stopped))
+        try:
+            with pytest.raises(LakebedError, match="as a whole or not at all") as failed:
+                settled(lake)
+            assert servers.POSTGRES_PASSWORD not in str(failed.value)
+        finally:
+            cluster.start()
+
+
+LOST_ANSWERS = [("land", "logged"), ("replace", "logged"), ("settle", "replacing")]
+
+
+@pytest.mark.parametrize(("operation", "step"), LOST_ANSWERS)
+def test_a_commit_whose_answer_was_lost_is_recognised(
+    cluster: servers.PostgresCluster, dsn: str, tmp_path: Path, operation: str, step: str
+) -> None:
     """The server ends the sender's connection when the commit is done, before it answers."""
     with opened(dsn, tmp_path) as lake:
         lake.land(points_unit("first", points(0.0)))
         with servers.AnswerLost(dsn) as proxy, opened(proxy.dsn, tmp_path) as cut:
-            cut.step = once("logged", proxy.cut_after_commit)
+            cut.step = once(step, proxy.cut_after_commit)
             with pytest.raises(LakebedError):
                 OPERATIONS[operation](cut)
         assert proxy.commits == 1
         done = stored(lake)
         assert len(done) == (201 if operation == "land" else 200)
         again = OPERATIONS[operation](lake)
-        assert again.already  # type: ignore[attr-defined]
+        assert again.days == 0 if isinstance(again, Settled) else again.already  # type: ignore[attr-defined]
         assert stored(lake) == done
-        for file in duckdb.sql(f"FROM glob('{tmp_path}/lake/**/day=2026*/*.parquet')").fetchall():
-            assert Path(file[0]).is_file()
+        for log in LOGS:
+            lake.connection.execute(f"FROM {log}").fetchall()  # fails where a file is gone
 
 
 def test_a_lock_that_was_lost_lets_nothing_be_doubled(dsn: str, tmp_path: Path) -> None:

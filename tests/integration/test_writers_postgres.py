@@ -12,9 +12,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.contract_rows import row, write
-from tests.lakes import DAY, at, points_unit, stored
+from tests.lakes import DAY, at, day_slice, points_unit, stored
 from warehouse.contracts import contract
 from warehouse.lake.lake import Lake
 from warehouse.lake.maintenance import tidy
@@ -72,3 +73,24 @@ def test_orphans_go_between_writers_and_not_beside_them(settings: Settings, monk
         done = tidy(lake)
         assert (done.removed_orphans, done.orphans_left, orphan.exists()) == (1, 0, False)
         assert len(stored(other)) == 1
+
+
+def test_a_conflict_is_tried_again_where_the_environment_says_which_server(
+    settings: Settings, postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in conninfo_to_dict(postgres_dsn).items():
+        monkeypatch.setenv({"dbname": "PGDATABASE"}.get(key, f"PG{key.upper()}"), str(value))
+    lake = {"catalog": "postgres:", "memory_limit": "512MiB", "threads": 2}
+    with Lake.open(settings) as other, Lake.open(parse({"lake": lake}, tmp_path / "lakebed.toml")) as mine:
+        mine.land(points_unit("b0", [(1, at("2026-03-01 10:00"), 1.0)]))
+        steps: list[str] = []
+
+        def step(name: str) -> None:
+            steps.append(name)
+            if name == "logged" and steps.count("logged") == 1:
+                other.connection.execute("DELETE FROM store.raw_metric_points")  # takes no lock
+
+        mine.step = step
+        mine.land(points_unit("b1", [(1, at("2026-03-01 11:00"), 2.0)], slice=day_slice()))
+        assert steps.count("logged") == 2
+        assert [r[3] for r in stored(mine)] == [2.0]

@@ -53,7 +53,7 @@ def advisory_locks(dsn: str, names: Sequence[str], *, shared: Sequence[str] = ()
         try:
             yield lambda: _refuse_lost(connection)
         except duckdb.Error as error:
-            if _answers(connection) and dsn not in str(error):
+            if _answers(connection) and not (dsn and dsn in str(error)):  # an empty DSN: libpq's environment
                 raise
             raise LakeError(
                 "the PostgreSQL catalog went away; what was being committed is there as a whole or not at all. "

@@ -14,7 +14,7 @@ from warehouse.lake.catalog import MAINTENANCE
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import Partition, nothing, partitions
 from warehouse.lake.sorted_files import days_condition
-from warehouse.lake.transaction import transaction
+from warehouse.lake.transaction import refused, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +36,25 @@ def replace_files(
     Raises LakeError when a partition would not hold the rows it should."""
     connection, name = lake.connection, replacements[0].before.storage_name
     definition = next((c for c in CONTRACTS.values() if c.storage_name == name and c.shape != "log"), None)
-    with lake.catalog.lock((definition.full_name if definition else name, MAINTENANCE)) as held:
-        try:
-            with transaction(lake, [name], held, message):
-                present = {p.day: p for p in partitions(connection, [name])}
-                done = [r for r in replacements if present.get(r.before.day, nothing(name, r.before.day)) == r.before]
-                if not done:
-                    return []
-                where = days_condition(definition, [r.before.day for r in done]) if definition else "TRUE"
-                connection.execute(f"DELETE FROM {name} WHERE {where}")
-                lake.step("replacing")
-                lake.register(name, [p for r in done for p in r.paths], hive=definition is not None and definition.has_day)
-                _refuse_other_rows(connection, name, where, done, message)
-                within()
-        except duckdb.TransactionException as error:
-            if "conflict" in str(error).lower():
+    try:
+        with (
+            lake.catalog.lock((definition.full_name if definition else name, MAINTENANCE)) as held,
+            transaction(lake, [name], held, message),
+        ):
+            present = {p.day: p for p in partitions(connection, [name])}
+            done = [r for r in replacements if present.get(r.before.day, nothing(name, r.before.day)) == r.before]
+            if not done:
                 return []
-            raise LakeError(f"{message}: the commit to the {lake.catalog.kind} catalog failed: {error}") from error
+            where = days_condition(definition, [r.before.day for r in done]) if definition else "TRUE"
+            connection.execute(f"DELETE FROM {name} WHERE {where}")
+            lake.step("replacing")
+            lake.register(name, [p for r in done for p in r.paths], hive=definition is not None and definition.has_day)
+            _refuse_other_rows(connection, name, where, done, message)
+            within()
+    except duckdb.TransactionException as error:
+        if refused(error):
+            return []
+        raise LakeError(f"{message}: the commit to the {lake.catalog.kind} catalog failed: {error}") from error
     lake.step("replaced")
     return done
 

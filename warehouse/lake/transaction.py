@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+from uuid import uuid4
 
 import duckdb
 
@@ -43,7 +44,8 @@ def transaction(lake: Lake, tables: Collection[str], held: Held, message: str, *
 
 
 class Written:
-    """Files that DuckLake writes into the folders of tables from now on; none where the answer to a COMMIT cannot be lost."""
+    """Files that come into the folders of tables from now on, DuckLake's and, in those of logs, other writers'; none where the answer to a
+    COMMIT cannot be lost."""
 
     def __init__(self, lake: Lake, tables: Collection[str]) -> None:
         self._connection = lake.connection
@@ -53,16 +55,20 @@ class Written:
         self._before = self._listing()
 
     def commit(self) -> None:
-        """COMMIT, and have the files back when that fails."""
+        """COMMIT, and have the files back when that fails; not when it was refused, for then none is the lake's."""
         with ExitStack() as stack:
-            kept = [(path, stack.enter_context(path.open("rb"))) for path in self._listing() - self._before]
+            kept = []
+            for path in self._listing() - self._before:
+                with suppress(FileNotFoundError):  # of another writer, whose COMMIT was refused
+                    kept.append((path, stack.enter_context(path.open("rb"))))
             try:
                 self._connection.execute("COMMIT")
-            except duckdb.Error:
+            except BaseException as error:
                 rollback(self._connection)
-                for path, content in kept:
-                    if not path.exists():
-                        _write_again(path, content)
+                if not refused(error):
+                    for path, content in kept:
+                        with suppress(OSError):  # what is told is why the COMMIT failed
+                            _write_again(path, content)
                 raise
 
     def _listing(self) -> set[Path]:
@@ -70,13 +76,21 @@ class Written:
 
 
 def _write_again(path: Path, content: BinaryIO) -> None:
-    building = path.with_suffix(".again")
+    """Put a file that is gone back in its place. Several processes may do so at once, and what one that dies leaves is an orphan."""
+    if path.exists():
+        return
+    building = path.with_name(f"again-{uuid4()}.parquet")
     with building.open("wb") as file:
         while chunk := content.read(1 << 20):
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
     building.replace(path)
+
+
+def refused(error: BaseException) -> bool:
+    """Whether a COMMIT failed because of another; one that failed otherwise may be done all the same."""
+    return isinstance(error, duckdb.TransactionException) and "conflict" in str(error).lower()
 
 
 def rollback(connection: duckdb.DuckDBPyConnection) -> None:

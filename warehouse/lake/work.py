@@ -22,7 +22,7 @@ from warehouse.lake.entities import upsert_entities
 from warehouse.lake.memory import Batch, News
 from warehouse.lake.staging import EVER, Staged, Target, rewrite, stage, stage_rejects
 from warehouse.lake.state import NO_DAY, DayState, insert, next_time, utc_now
-from warehouse.lake.transaction import Written, rollback
+from warehouse.lake.transaction import Written, refused, rollback
 from warehouse.lake.unit import Rows, Slice
 from warehouse.lake.writing import StagedFile, discard, read_files
 
@@ -146,12 +146,12 @@ class Work:
                 return self._commit_once()
             except duckdb.TransactionException as error:
                 rollback(self.lake.connection)
-                refused = "conflict" in str(error).lower()
-                if refused:  # any other failure of a COMMIT may have come after it
+                again = refused(error)
+                if again:  # any other failure of a COMMIT may have come after it
                     self.may_be_registered = False
                     discard(self._rewritten)
                     self._rewritten.clear()
-                if attempt == MAX_ATTEMPTS or not refused:
+                if attempt == MAX_ATTEMPTS or not again:
                     raise LakeError(
                         f"{self.origin}: the commit to the {self.lake.catalog.kind} catalog failed {attempt} times: {error}"
                     ) from error
