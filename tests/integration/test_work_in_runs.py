@@ -113,9 +113,18 @@ def test_a_day_of_logs_runs_its_models_beside_sparse_changes(folder: Path) -> No
     assert another_run(folder)[1] == []
 
 
-@pytest.mark.parametrize("step", ["check raw.logs", "core.log_rollup_1h"], ids=["check", "retried step"])
-def test_an_interrupt_stops_the_run_and_the_next_one_goes_on(step: str, folder: Path) -> None:
+def test_an_interrupt_stops_the_run_and_the_next_one_goes_on(folder: Path) -> None:
+    """In a check, then in a step that would be retried."""
     put(folder / "logs" / "a.csv", SPARSE[:2])
+    for step in ("check raw.logs", "core.log_rollup_1h"):
+        assert not any("(2 of 2)" in message or message == "analyse" for message in interrupted(folder, step))
+    another_run(folder)
+    assert states(folder, "mart.service_health_daily") == dict.fromkeys(SPARSE[:2], "passed")
+
+
+def interrupted(folder: Path, step: str) -> list[str]:
+    """What a run said that was sent SIGINT when it came to a step of the first day."""
+    close_lakes()
     said: list[str] = []
 
     def interrupt(message: str) -> None:
@@ -129,9 +138,7 @@ def test_an_interrupt_stops_the_run_and_the_next_one_goes_on(step: str, folder: 
             run(folder / "lakebed.toml", Request(), progress=interrupt)
     finally:
         signal.signal(signal.SIGINT, handler)
-    assert not any("(2 of 2)" in message or message == "analyse" for message in said)
-    another_run(folder)
-    assert states(folder, "mart.service_health_daily") == dict.fromkeys(SPARSE[:2], "passed")
+    return said
 
 
 def test_what_waited_for_a_day_that_is_blocked_now_is_built_without_it_in_the_same_run(folder: Path) -> None:
@@ -162,31 +169,37 @@ def test_changes_make_no_stretch_of_data_to_look_back_from(folder: Path) -> None
         assert set(lake.states("mart.anomalies")) == {FIRST + timedelta(days=1)}
 
 
-@pytest.mark.parametrize(
-    ("step", "resumed"),
-    [
-        ("analyse", ["analyse", "analyse anomalies", "check mart.anomalies", "publish"]),
-        ("check mart.anomalies", ["analyse", "check mart.anomalies", "publish"]),
-        ("publish", ["publish"]),
-    ],
-)
-def test_what_was_derived_and_no_more_is_made_good_by_a_run_that_derives_nothing(step: str, resumed: list[str], folder: Path) -> None:
+def test_what_was_derived_and_no_more_is_made_good_by_runs_that_derive_nothing(folder: Path) -> None:
+    """Each run dies one step later than the one before, and begins with what that one did not do."""
     put(folder / "logs" / "a.csv", SPARSE[:1])
     with open_lake(folder) as lake:
         publish(lake)
+    assert "derive" in died(folder, "analyse")
+    assert {"analyse", "analyse anomalies", "check mart.anomalies"} <= set(died(folder, "check mart.anomalies"))
+    said = died(folder, "publish")
+    assert {"analyse", "check mart.anomalies", "publish"} <= set(said)
+    assert "derive" not in said
+    outcome, said = another_run(folder)
+    assert outcome.days == 0
+    assert "publish" in said
+    assert "analyse" not in said
+    assert states(folder, "mart.anomalies") == {FIRST: "passed"}
+    assert another_run(folder)[1] == []
+
+
+def died(folder: Path, step: str) -> list[str]:
+    """What a run said that died when it came to a step."""
+    close_lakes()
+    said: list[str] = []
 
     def die(message: str) -> None:
+        said.append(message)
         if message == step:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(folder / "lakebed.toml", Request(), progress=die)
-    outcome, said = another_run(folder)
-    assert outcome.days == 0
-    assert set(resumed) <= set(said)
-    assert ("analyse" in said) == ("analyse" in resumed)
-    assert states(folder, "mart.anomalies") == {FIRST: "passed"}
-    assert another_run(folder)[1] == []
+    return said
 
 
 def test_an_analysed_day_that_is_waved_through_is_published(folder: Path) -> None:

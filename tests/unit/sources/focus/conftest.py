@@ -117,6 +117,10 @@ class Reading(Folder):
         [row] = self.connection.execute(f"SELECT {columns} FROM costs").fetchall()
         return row[0] if len(row) == 1 else row
 
+    def rows(self, columns: str) -> list[Any]:
+        """Columns of every row."""
+        return self.connection.execute(f"SELECT {columns} FROM costs").fetchall()
+
     def column(self, name: str) -> list[Any]:
         """A column's values, sorted."""
         return [value for (value,) in self.connection.execute(f"SELECT {name} FROM costs ORDER BY 1").fetchall()]

@@ -64,33 +64,31 @@ def test_usage_under_focus_names(reading: Reading, line: Row) -> None:
     assert reading.one("x_columns['identity/LineItemId'], x_columns['lineItem/UnblendedCost']") == ("abc", None)
 
 
-@pytest.mark.parametrize(
-    ("kind", "category", "effective", "status"),
-    [
-        ("Usage", "Usage", "0.096", None),
-        ("DiscountedUsage", "Usage", "0.061", "Used"),
-        ("SavingsPlanCoveredUsage", "Usage", "0.07", "Used"),
-        ("SavingsPlanNegation", "Usage", "0", None),
-        ("SavingsPlanUpfrontFee", "Purchase", "0", None),
-        ("SavingsPlanRecurringFee", "Purchase", "2.75", None),
-        ("RIFee", "Purchase", "3.6", None),
-        ("Fee", "Purchase", "0.096", None),
-        ("Tax", "Tax", "0.096", None),
-        ("Credit", "Credit", "0.096", None),
-        ("EdpDiscount", "Credit", "0.096", None),
-        ("Refund", "Adjustment", "0.096", None),
-        ("SomethingNew", "Adjustment", "0.096", None),
-    ],
-)
-def test_line_item_types(reading: Reading, line: Row, kind: str, category: str, effective: str, status: str | None) -> None:
-    reading.write("cur.csv", [line | {"lineItem/LineItemType": kind}])
+LINE_ITEM_TYPES = {
+    "Usage": ("Usage", "0.096", None),
+    "DiscountedUsage": ("Usage", "0.061", "Used"),
+    "SavingsPlanCoveredUsage": ("Usage", "0.07", "Used"),
+    "SavingsPlanNegation": ("Usage", "0", None),
+    "SavingsPlanUpfrontFee": ("Purchase", "0", None),
+    "SavingsPlanRecurringFee": ("Purchase", "2.75", None),
+    "RIFee": ("Purchase", "3.6", None),
+    "Fee": ("Purchase", "0.096", None),
+    "Tax": ("Tax", "0.096", None),
+    "Credit": ("Credit", "0.096", None),
+    "EdpDiscount": ("Credit", "0.096", None),
+    "Refund": ("Adjustment", "0.096", None),
+    "SomethingNew": ("Adjustment", "0.096", None),
+}
+"""Category, effective cost, and status of the commitment discount."""
+
+
+def test_line_item_types(reading: Reading, line: Row) -> None:
+    reading.write("cur.csv", [line | {"identity/LineItemId": kind, "lineItem/LineItemType": kind} for kind in LINE_ITEM_TYPES])
     reading.run()
-    assert reading.one("ChargeCategory, EffectiveCost, CommitmentDiscountStatus, BilledCost") == (
-        category,
-        Decimal(effective),
-        status,
-        Decimal("0.096"),
-    )
+    rows = reading.rows("x_columns['identity/LineItemId'], ChargeCategory, EffectiveCost, CommitmentDiscountStatus, BilledCost")
+    assert {kind: found for kind, *found in rows} == {
+        kind: [category, Decimal(effective), status, Decimal("0.096")] for kind, (category, effective, status) in LINE_ITEM_TYPES.items()
+    }
 
 
 def test_an_upfront_fee_of_a_reservation_costs_nothing_more(reading: Reading, line: Row) -> None:
