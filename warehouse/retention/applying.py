@@ -67,7 +67,6 @@ def apply_plan(
             for log in GROWING_LOGS:
                 merge_files(lake, log)
         _carry_out(lake, plan_id, decisions, result, run_id)
-    refresh_views(lake)  # also when a run that died has archived everything: nothing is changed when they are as they should be
     result.seconds = time.monotonic() - started
     return result
 
@@ -87,6 +86,7 @@ def _carry_out(lake: Lake, plan_id: str, decisions: Sequence[Decision], result: 
             if sealed.present != present:
                 raise RetentionError(f"{table} {day} was written while it was sealed; nothing of it was dropped. Make a new plan")
             result.archived += 1
+            refresh_views(lake)  # before the rows go from the lake: whatever dies in between, they can be queried
         elif decisions[0].rows is not None:
             refuse_damaged(lake, table, day)
         classes = [d.rows_key for d in decisions]

@@ -79,19 +79,19 @@ def test_a_plan_is_applied_once_and_equal_plans_are_one(full: Lake) -> None:
     assert row == (len(plan.decisions) + 2, 2)
 
 
-def test_a_plan_that_died_at_its_end_makes_the_views_when_it_is_applied_again(full: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    from warehouse.retention import applying
+def test_rows_can_be_queried_when_the_process_dies_after_they_left_the_lake(full: Lake) -> None:
+    before = stored(full)
 
-    def die(_lake: Lake) -> None:
-        raise KeyboardInterrupt
+    def die(step: str) -> None:
+        if step == "replaced":
+            raise KeyboardInterrupt
 
-    plan = plan_retention(full, today=TODAY)
-    with monkeypatch.context() as dying:
-        dying.setattr(applying, "refresh_views", die)
-        with pytest.raises(KeyboardInterrupt):
-            apply_plan(full, plan.plan_id, today=TODAY)
-    assert apply_plan(full, plan.plan_id, today=TODAY).done_before == 2
-    assert full.connection.execute("SELECT count(*) FROM archive.metric_points").fetchone() == (8,)
+    full.step = die
+    with pytest.raises(KeyboardInterrupt):
+        apply_plan(full, plan_retention(full, today=TODAY).plan_id, today=TODAY)
+    gone = len(before) - len(stored(full))
+    assert gone > 0
+    assert full.query("SELECT count(*) AS n FROM archive.metric_points")["n"].to_pylist() == [gone]
 
 
 def test_a_day_that_changed_since_the_plan_stops_everything(full: Lake) -> None:
