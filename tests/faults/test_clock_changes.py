@@ -13,31 +13,27 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.faults.tiers import RETENTION
+
 BERLIN = ZoneInfo("Europe/Berlin")
 CHANGES = (date(2026, 3, 29), date(2026, 10, 25))
 TODAY = date(2026, 11, 24)
-CONFIG = """
+CONFIG = f"""
 [lake]
 memory_limit = "512MiB"
 threads = 1
-[retention]
-hold_incidents = false
-[[retention.rules]]
-tables = "raw.metric_points"
-keep_days = 30
-[[retention.rules]]
-tables = "*"
+{RETENTION}
 [sources.zoned]
 kind = "table"
 table = "raw.metric_points"
 path = "zoned.csv"
-columns = { time = "at", value = "v", metric_name = "'load'" }
+columns = {{ time = "at", value = "v", metric_name = "'load'" }}
 [sources.local]
 kind = "table"
 table = "raw.metric_points"
 path = "local.csv"
 time_zone = "Europe/Berlin"
-columns = { time = "at", value = "v", metric_name = "'load'" }
+columns = {{ time = "at", value = "v", metric_name = "'load'" }}
 """
 PASS = """
 import json, sys
