@@ -33,7 +33,7 @@ from warehouse.lake.maintenance import tidy
 from warehouse.settings import load
 from warehouse.tiers.settle import settle
 
-DAYS, SERIES, STEP_S, ROUNDS, RUNS = (30, 400), 150, 300, 5, 5
+DAYS, SERIES, STEP_S, ROUNDS, RUNS = (30, 400), 150, 300, 5, 8
 AGED = timedelta(days=2)
 
 CONFIG = """
