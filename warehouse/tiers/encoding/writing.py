@@ -124,11 +124,11 @@ class TrialFiles:
     """Writes each table as one row group, to a file whose columns have the encodings that are best for it.
 
     new_path: gives the path of a new file. statistics: columns whose least and greatest values are kept, for pruning.
-    few_rows: in fewer, neither a better encoding is looked for nor a strong compression used.
+    few_rows: in fewer, neither a better encoding is looked for nor a strong compression used. level: of zstd.
     At most MAX_OPEN files are open at a time, beyond that the oldest is finished."""
 
-    def __init__(self, new_path: Callable[[], Path], *, statistics: Collection[str], few_rows: int = FEW_ROWS) -> None:
-        self._new_path, self._statistics, self._few_rows = new_path, statistics, few_rows
+    def __init__(self, new_path: Callable[[], Path], *, statistics: Collection[str], few_rows: int = FEW_ROWS, level: int = LEVEL) -> None:
+        self._new_path, self._statistics, self._few_rows, self._level = new_path, statistics, few_rows, level
         self._open: list[_OpenFile] = []
         self.paths: list[Path] = []
 
@@ -149,7 +149,7 @@ class TrialFiles:
         if len(self._open) == MAX_OPEN:
             self._open.pop(0).close()
         self.paths.append(self._new_path())
-        level = LEVEL if table.num_rows >= self._few_rows else FEW_ROWS_LEVEL
+        level = self._level if table.num_rows >= self._few_rows else FEW_ROWS_LEVEL
         self._open.append(_OpenFile(self.paths[-1], table.schema, encodings, level, self._statistics))
         return self._open[-1]
 
