@@ -14,23 +14,21 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from warehouse.contracts import Contract, contract
-from warehouse.contracts.ddl import decoded, quarantine_name
-from warehouse.errors import LakeError, ShrunkSourceError
-from warehouse.lake.connection import identifier
-from warehouse.lake.entities import upsert_entities
+from warehouse.contracts import contract
+from warehouse.contracts.ddl import quarantine_name
+from warehouse.errors import LakeError
+from warehouse.lake.applying import Applying, Effect, Write
 from warehouse.lake.memory import Batch, News
-from warehouse.lake.staging import EVER, Staged, Target, rewrite, stage, stage_rejects
-from warehouse.lake.state import NO_DAY, DayState, insert, next_time, utc_now
+from warehouse.lake.staging import EVER, Staged, Target, stage, stage_rejects
+from warehouse.lake.state import DayState, insert, next_time, utc_now
 from warehouse.lake.transaction import Written, refused, rollback
 from warehouse.lake.unit import Rows, Slice
-from warehouse.lake.writing import StagedFile, discard, read_files
+from warehouse.lake.writing import StagedFile, discard
 
 if TYPE_CHECKING:
     from warehouse.lake.lake import Lake
 
 MAX_ATTEMPTS = 8
-SHRINK_FACTOR = 2
 
 
 @dataclass(slots=True)
@@ -42,35 +40,6 @@ class Landed:
     tables: dict[str, int] = field(default_factory=dict)
     quarantined: int = 0
     days: dict[str, set[date]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Write:
-    staged: Staged
-    mode: str
-    slice: Slice | None = None
-    scope: tuple[str, tuple[object, ...]] | None = None
-    inputs: Mapping[date, str] = field(default_factory=dict)
-    rejects_only: bool = False
-
-
-@dataclass(slots=True)
-class Effect:
-    """Change of one table within the transaction: rows added and removed per day, and the files that bring the rows."""
-
-    added: dict[date, int] = field(default_factory=dict)
-    removed: dict[date, int] = field(default_factory=dict)
-    touched: set[date] = field(default_factory=set)
-    landed: int = 0
-    collapsed: int = 0
-    quarantined: int = 0
-    superseded: set[str] = field(default_factory=set)
-    files: list[StagedFile] = field(default_factory=list)
-
-    @property
-    def days(self) -> set[date]:
-        """Every day whose content or meaning changed."""
-        return {*self.added, *self.removed, *self.touched}
 
 
 class Work:
@@ -98,7 +67,7 @@ class Work:
         self.supersedes, self.offset, self.digest, self.bytes_read = supersedes, offset, digest, bytes_read
         self.allow_shrink, self.run_id, self.step = allow_shrink, run_id, step
         self.started_at = utc_now(lake.connection)
-        self.writes: dict[str, _Write] = {}
+        self.writes: dict[str, Write] = {}
         self.may_be_registered = False
         self._rewritten: list[StagedFile] = []
         self._presence = ExitStack()
@@ -117,21 +86,21 @@ class Work:
     ) -> None:
         """Stage rows that replace the days of a slice (or the rows within `scope`, or the whole table of a derived one without days)."""
         staged = self._stage(table, rows, connection, parameters, days if scope is None else None, held)
-        self._add(_Write(staged, "replace", days, scope, inputs or {}))
+        self._add(Write(staged, "replace", days, scope, inputs or {}))
 
     def append_once(self, table: str, rows: Rows | str, *, connection: duckdb.DuckDBPyConnection | None = None, held: bool = False) -> None:
         """Stage rows of a file or push; nothing happens at commit when the batch is in the lake already."""
-        self._add(_Write(self._stage(table, rows, connection, None, None, held), "append"))
+        self._add(Write(self._stage(table, rows, connection, None, None, held), "append"))
 
     def upsert(self, table: str, rows: Rows | str, *, connection: duckdb.DuckDBPyConnection | None = None) -> None:
         """Stage rows of an entity table; at commit, new and changed ones replace what stands under their key."""
-        self._add(_Write(self._stage(table, rows, connection, None, None), "upsert"))
+        self._add(Write(self._stage(table, rows, connection, None, None), "upsert"))
 
     def reject(self, table: str, rows: Rows, *, connection: duckdb.DuckDBPyConnection | None = None) -> None:
         """Stage records that could not be turned into rows of `table`."""
-        target = self._target(table, None)
+        target = self._target(table)
         mode = "upsert" if contract(table).shape in ("entity", "snapshot") else "append"
-        self._add(_Write(stage_rejects(connection or self.lake.connection, target, rows), mode, rejects_only=True))
+        self._add(Write(stage_rejects(connection or self.lake.connection, target, rows), mode, rejects_only=True))
 
     def count_collapsed(self, table: str, rows: int) -> None:
         """Count rows of a table that the source read and folded into others that were staged."""
@@ -171,7 +140,7 @@ class Work:
         for write in self.writes.values():
             discard([*write.staged.files, *write.staged.rejects])
 
-    def _target(self, table: str, days: Slice | None) -> Target:
+    def _target(self, table: str, days: Slice | None = None) -> Target:
         if not self.writes:
             self._presence.close()
             self._presence.enter_context(self.lake.catalog.present())
@@ -197,7 +166,7 @@ class Work:
     ) -> Staged:
         return stage(connection or self.lake.connection, self._target(table, days), rows, parameters, held=held)
 
-    def _add(self, write: _Write) -> None:
+    def _add(self, write: Write) -> None:
         name = write.staged.contract.full_name
         if name in self.writes:
             self.writes[name].staged.absorb(write.staged)
@@ -221,8 +190,9 @@ class Work:
                 self.discard()
                 return Landed(self.batch_id, already=True)
             landed, news, registered = Landed(self.batch_id), News(), set[str]()
+            applying = self._applying()
             for name, write in self.writes.items():
-                effect = self._apply(write)
+                effect = applying.apply(write)
                 registered |= {f.path for f in effect.files if f.rows}
                 landed.tables[name] = effect.landed
                 landed.quarantined += effect.quarantined
@@ -246,129 +216,17 @@ class Work:
         delivered = any(write.staged.contract.has_source for write in self.writes.values())
         return delivered and self.lake.memory.of(self.source).has(self.batch_id)
 
-    def _apply(self, write: _Write) -> Effect:
-        effect = Effect(collapsed=write.staged.rows_collapsed, quarantined=write.staged.rows_quarantined)
-        if write.mode == "upsert":
-            self._upsert(write, effect)
-        else:
-            if write.mode == "replace":
-                self._delete_slice(write, effect)
-            elif self.supersedes:
-                self._delete(write.staged.contract, "list_contains(?, batch_id)", (list(self.supersedes),), effect)
-            self.step("deleted")
-            effect.files = list(write.staged.files)
-            if write.mode == "append":
-                self._settle_against_lake(write.staged.contract, effect)
-            self._register(write.staged.contract, effect)
-        self._register_rejects(write.staged)
-        effect.touched |= self._days_that_lost_rows(write.staged)
-        self.step("registered")
-        return effect
-
-    def _delete_slice(self, write: _Write, effect: Effect) -> None:
-        table = write.staged.contract
-        conditions, values = ["TRUE"], list[object]()
-        if write.scope is not None:
-            conditions.append(f"({write.scope[0]})")
-            values += write.scope[1]
-        elif write.slice is not None:
-            conditions.append("day >= ? AND day < ?")
-            values += [write.slice.start, write.slice.end]
-        elif table.has_source:
-            raise LakeError(f"a replacement of {table.full_name} needs a slice or a scope")
-        before = sum(effect.removed.values())
-        self._delete(table, " AND ".join(conditions), tuple(values), effect)
-        removed = sum(effect.removed.values()) - before
-        if table.has_source and not self.allow_shrink and write.staged.rows * SHRINK_FACTOR < removed:
-            raise ShrunkSourceError(
-                f"{self.source}: {self.origin} now gives {write.staged.rows} rows of {table.full_name} where the lake holds {removed}; "
-                f"nothing was changed. If the source really shrank, run again with --allow-shrink {self.source}"
-            )
-
-    def _delete(self, table: Contract, condition: str, values: tuple[object, ...], effect: Effect) -> None:
-        """Delete rows of this source (derived tables have none) and note days and batches that lost rows."""
-        where, parameters = f"({condition})", list(values)
-        if table.has_source:
-            where, parameters = f"source = ? AND {where}", [self.source, *parameters]
-        day = "day" if table.has_day else f"DATE '{NO_DAY}'"
-        batch = "batch_id" if table.has_source else "NULL"
-        connection = self.lake.connection
-        rows = connection.execute(
-            f"SELECT {day}, {batch}, count(*) FROM {table.storage_name} WHERE {where} GROUP BY ALL HAVING count(*) > 0", parameters
-        ).fetchall()
-        if not rows:
-            return
-        connection.execute(f"DELETE FROM {table.storage_name} WHERE {where}", parameters)
-        for at, batch_id, count in rows:
-            effect.removed[at] = effect.removed.get(at, 0) + int(count)
-            if batch_id is not None:
-                effect.superseded.add(str(batch_id))
-
-    def _settle_against_lake(self, table: Contract, effect: Effect) -> None:
-        """Rows of a grain that is in the lake already: equal ones collapse, others replace what is there, which goes to quarantine."""
-        days = sorted({f.day for f in effect.files if f.day is not None})
-        if not table.collapse or not days or not any(s.row_count for s in self.lake.states(table.full_name, days).values()):
-            return
-        connection = self.lake.connection
-        grain = ", ".join(identifier(n) for n in table.grain)
-        content = [c for c in table.columns if c.name not in (*table.grain, "batch_id", "day")]
-        equal = " AND ".join(f"o.{identifier(c.name)} IS NOT DISTINCT FROM n.{identifier(c.name)}" for c in content) or "TRUE"
-        files = read_files(effect.files, hive=True)
-        old = f"(SELECT * FROM {table.full_name} WHERE source = ? AND day >= ? AND day <= ?)"
-        values = [self.source, days[0], days[-1]]
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE meeting AS SELECT {', '.join('n.' + identifier(n) for n in table.grain)}, "
-            f"n.day, o.day AS old_day, ({equal}) AS same "
-            f"FROM {files} AS n JOIN {old} AS o USING ({grain})",
-            values,
+    def _applying(self) -> Applying:
+        return Applying(
+            self.lake,
+            self.source,
+            self.origin,
+            self.supersedes,
+            self.allow_shrink,
+            self.step,
+            self._target,
+            self._rewritten,
         )
-        counts = connection.execute("SELECT count(*) FILTER (same), count(*) FILTER (NOT same) FROM meeting").fetchone()
-        same, different = counts or (0, 0)
-        if same:
-            self._drop_known_rows(table, effect, grain)
-            effect.collapsed += int(same)
-        if different:
-            self._quarantine_old(table, grain, effect)
-
-    def _drop_known_rows(self, table: Contract, effect: Effect, grain: str) -> None:
-        """What was staged stays as it is: should the commit be refused, it meets the lake anew."""
-        days = {r[0] for r in self.lake.connection.execute("SELECT DISTINCT day FROM meeting WHERE same").fetchall()}
-        affected = [f for f in effect.files if f.day in days]
-        query = f"SELECT * FROM {read_files(affected, hive=True)} ANTI JOIN (FROM meeting WHERE same) USING ({grain})"
-        replaced = rewrite(self.lake.connection, self._target(table.full_name, None), query)
-        self._rewritten += replaced
-        effect.files = [f for f in effect.files if f not in affected] + replaced
-
-    def _quarantine_old(self, table: Contract, grain: str, effect: Effect) -> None:
-        connection = self.lake.connection
-        met = f"(FROM {table.full_name} WHERE day IN (SELECT old_day FROM meeting WHERE NOT same))"
-        losers = f"SELECT o.* FROM {met} AS o SEMI JOIN (FROM meeting WHERE NOT same) AS m USING ({grain})"
-        connection.execute(
-            f"""INSERT INTO {quarantine_name(table)} SELECT o.source, o.batch_id, 'superseded_by_later_ingest', ?, NULL,
-                left(CAST(to_json(o) AS VARCHAR), 10000), o.day, now()::TIMESTAMP FROM ({losers}) AS o""",
-            [self.origin],
-        )
-        counts = connection.execute(f"SELECT day, count(*) FROM ({losers}) GROUP BY day").fetchall()
-        columns = ", ".join(identifier(n) for n in table.grain)
-        of_days = "day IN (SELECT old_day FROM meeting WHERE NOT same)"
-        held = f"({decoded(table, f'{table.storage_name} WHERE {of_days}', 'rowid')})"
-        connection.execute(
-            f"DELETE FROM {table.storage_name} WHERE {of_days} AND rowid IN "
-            f"(SELECT rowid FROM {held} WHERE ({columns}) IN (SELECT ({columns}) FROM meeting WHERE NOT same))"
-        )
-        for day, count in counts:
-            effect.removed[day] = effect.removed.get(day, 0) + int(count)
-
-    def _register(self, table: Contract, effect: Effect) -> None:
-        files = [f for f in effect.files if f.rows]
-        self.lake.register(table.storage_name, [f.path for f in files], hive=table.has_day)
-        for file in files:
-            day = file.day or NO_DAY
-            effect.added[day] = effect.added.get(day, 0) + file.rows
-        effect.landed += sum(f.rows for f in files)
-
-    def _register_rejects(self, staged: Staged) -> None:
-        self.lake.register(quarantine_name(staged.contract), [f.path for f in staged.rejects if f.rows], hive=False)
 
     def _discard_unused(self, registered: set[str]) -> None:
         """After the commit: files whose rows came into the lake another way, or not at all."""
@@ -376,26 +234,7 @@ class Work:
         discard([f for f in (*staged, *self._rewritten) if f.path not in registered])
         discard([f for write in self.writes.values() for f in write.staged.rejects if not f.rows])
 
-    def _days_that_lost_rows(self, staged: Staged) -> set[date]:
-        """Days in the lake of which rows went to quarantine: also where none landed beside them, their checks are to see it."""
-        files = [f for f in staged.rejects if f.rows]
-        if not files or not staged.contract.has_day:
-            return set()
-        rows = self.lake.connection.execute(
-            f"SELECT DISTINCT day FROM {read_files(files, hive=False)} WHERE day IS NOT NULL AND reason <> 'time_in_slice'"
-        ).fetchall()
-        return set(self.lake.states(staged.contract.full_name, [r[0] for r in rows]))
-
-    def _upsert(self, write: _Write, effect: Effect) -> None:
-        if not write.staged.files:
-            return
-        swapped = upsert_entities(self.lake.connection, write.staged.contract, write.staged.files, self.source, self.origin)
-        effect.added, effect.removed = swapped.added, swapped.removed
-        effect.touched |= swapped.touched
-        effect.landed = sum(swapped.added.values())
-        effect.collapsed += write.staged.rows - effect.landed
-
-    def _log(self, name: str, write: _Write, effect: Effect) -> Batch:
+    def _log(self, name: str, write: Write, effect: Effect) -> Batch:
         superseded = sorted({*effect.superseded, *self.supersedes} - {self.batch_id})
         now = next_time(self.lake.connection, self.lake.memory.of(self.source).newest)
         row = (
@@ -419,7 +258,7 @@ class Work:
         insert(self.lake.connection, "store.meta_ingest_log", [row])
         return Batch(self.source, self.batch_id, name, self.origin, self.offset, self.digest, tuple(superseded), now)
 
-    def _raise_versions(self, name: str, write: _Write, effect: Effect) -> dict[date, DayState]:
+    def _raise_versions(self, name: str, write: Write, effect: Effect) -> dict[date, DayState]:
         """Rows that arrive for a raw day that was dropped leave it dropped: nothing is derived from a part of a day, and retention adds
         them to the archive."""
         days = set(effect.days)
