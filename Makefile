@@ -23,7 +23,7 @@ demo: venv  ## A simulated company goes through the whole platform into ./lakebe
 	$(BIN)/lakebed demo
 
 test: venv  ## Unit, SQL, integration, browser and convention tests
-	$(BIN)/python -m pytest -m "not faults and not truth" --ignore tests/e2e --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not faults and not truth" --ignore tests/e2e --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest tests/e2e
 
 faults: venv  ## Kill processes and servers, set clocks, write at once: what is lost?

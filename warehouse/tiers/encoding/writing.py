@@ -82,6 +82,8 @@ class DenseFile:
     new_path: Callable[[], Path]
     paths: list[Path] = field(default_factory=list)
     _held: list[pa.Table] = field(default_factory=list)
+    _held_rows: int = 0
+    _held_bytes: int = 0
     _encodings: dict[str, str] = field(default_factory=dict)
     _file: _OpenFile | None = None
 
@@ -89,8 +91,9 @@ class DenseFile:
         """Add rows. encodings: Parquet encoding by column; a column that is not named has a dictionary."""
         self._encodings.update(encodings)
         self._held.append(rows)
-        whole_groups = sum(t.num_rows for t in self._held) >= ROW_GROUP_ROWS
-        if whole_groups or sum(t.nbytes for t in self._held) >= HELD_BYTES:
+        self._held_rows, self._held_bytes = self._held_rows + rows.num_rows, self._held_bytes + rows.nbytes
+        whole_groups = self._held_rows >= ROW_GROUP_ROWS
+        if whole_groups or self._held_bytes >= HELD_BYTES:
             self._flush(whole_groups=whole_groups)
 
     def close(self) -> list[Path]:
@@ -105,6 +108,7 @@ class DenseFile:
         rows = pa.concat_tables(self._held, promote_options="default").combine_chunks()
         count = rows.num_rows - rows.num_rows % ROW_GROUP_ROWS if whole_groups else rows.num_rows
         self._held = [rows.take(np.arange(count, rows.num_rows))] if count < rows.num_rows else []  # a slice would keep all of it
+        self._held_rows, self._held_bytes = rows.num_rows - count, sum(t.nbytes for t in self._held)
         rows = rows.slice(0, count)
         rows = rows.drop_columns([n for n in rows.column_names if rows[n].null_count == count])
         if self._file is not None and not _takes(self._file, rows.schema, {}):
