@@ -39,8 +39,8 @@ _RESULT: dict[str, PolarsDataType] = {
     "before": pl.Float64,
     "after": pl.Float64,
     "relative_change": pl.Float64,
-    "change_lo": pl.Float64,
-    "change_hi": pl.Float64,
+    "relative_change_lo": pl.Float64,
+    "relative_change_hi": pl.Float64,
     "p_value": pl.Float64,
     "status": pl.String,
 }
@@ -55,7 +55,7 @@ def change_points(history: pl.DataFrame, *, freq: str | None = None) -> pl.DataF
     over five points and is under a twentieth of the series, else a twentieth, and always five points.
     Returns, sorted by series and time, one row per change: series_id, time (first point after it), before and after
     (medians up to the next change, rhythm removed), relative_change ((after - before) / |before|, null from (almost) zero),
-    change_lo and change_hi (its 95% interval, allowing for autocorrelation; null where a level crosses zero or where the
+    relative_change_lo and relative_change_hi (its 95% interval, allowing for autocorrelation; null where a level crosses zero or where the
     noise is a random walk, whose level has no meaning), p_value (allowing for autocorrelation and the choice of the place),
     q_value (Benjamini-Hochberg over all series of the call; at most `ALPHA`), status. A series without change has no
     row; one that cannot be judged has one row of nulls with its status. O(n log n) in the points of a series.
@@ -75,7 +75,7 @@ def change_points(history: pl.DataFrame, *, freq: str | None = None) -> pl.DataF
     return (
         frame.with_columns(q_value=pl.Series(q_values, dtype=pl.Float64).fill_nan(None))
         .filter((pl.col("time").is_not_null() & (pl.col("q_value") <= ALPHA)) | (pl.col("status") != STATUS_OK))
-        .select("series_id", "time", "before", "after", "relative_change", "change_lo", "change_hi", "p_value", "q_value", "status")
+        .select("series_id", *(name for name in _RESULT if name != "status"), "q_value", "status")
     )
 
 
@@ -104,7 +104,7 @@ def _row(time: object, shift: Shift) -> _Row:
     """A shift as a row of `_RESULT`."""
     ratio = (shift.after - shift.before) / abs(shift.before) if shift.before else np.inf
     relative = ratio if np.isfinite(ratio) else None
-    bounds = (shift.change_lo, shift.change_hi) if relative is not None else (None, None)
+    bounds = (shift.relative_change_lo, shift.relative_change_hi) if relative is not None else (None, None)
     return (time, shift.before, shift.after, relative, *bounds, shift.p_value, STATUS_OK)
 
 

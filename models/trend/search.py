@@ -34,15 +34,15 @@ MEDIAN_VARIANCE = np.pi / 2
 class Shift:
     """A change: `place` is the first index after it; before and after: medians up to the next change.
 
-    change_lo, change_hi: where (after - before) / |before| lies with 95%; None where a level crosses zero, or where the
+    relative_change_lo, relative_change_hi: where (after - before) / |before| lies with 95%; None where a level crosses zero, or where the
     noise is a random walk and has no level. p_value allows for the choice of the place; a lone shift may have any.
     """
 
     place: int
     before: float
     after: float
-    change_lo: float | None
-    change_hi: float | None
+    relative_change_lo: float | None
+    relative_change_hi: float | None
     p_value: float
 
 

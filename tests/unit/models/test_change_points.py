@@ -19,7 +19,18 @@ from models.trend.seasonal import moving_median
 
 T0 = datetime(2026, 1, 1)
 HOUR = timedelta(hours=1)
-COLUMNS = ["series_id", "time", "before", "after", "relative_change", "change_lo", "change_hi", "p_value", "q_value", "status"]
+COLUMNS = [
+    "series_id",
+    "time",
+    "before",
+    "after",
+    "relative_change",
+    "relative_change_lo",
+    "relative_change_hi",
+    "p_value",
+    "q_value",
+    "status",
+]
 
 
 def history(values: np.ndarray, step: timedelta = HOUR, series_id: str = "a") -> pl.DataFrame:
@@ -182,7 +193,7 @@ def test_a_random_walk_that_jumps_and_one_that_changes_its_pace() -> None:
     walk = np.cumsum(rng.normal(size=n))
     (jump,) = change_points(history(walk + 30 * (np.arange(n) >= at)), freq="1h").rows(named=True)
     assert jump["time"] == T0 + at * HOUR
-    assert (jump["change_lo"], jump["change_hi"]) == (None, None)
+    assert (jump["relative_change_lo"], jump["relative_change_hi"]) == (None, None)
     (bend,) = change_points(history(np.cumsum(rng.normal(size=n) + 0.8 * (np.arange(n) >= at))), freq="1h")["time"]
     assert abs(bend - (T0 + at * HOUR)) <= timedelta(hours=36)
 
@@ -199,9 +210,9 @@ def test_the_interval_of_the_change_holds_the_truth(phi: float) -> None:
     rng, held, widths = np.random.default_rng(26), [], []
     frames = [history((100 + 10 * order_one(rng, 500, phi)) * (1 + 0.18 * (np.arange(500) >= 250)), series_id=f"s{k}") for k in range(100)]
     for row in change_points(pl.concat(frames), freq="1h").filter(pl.col("relative_change") > 0.1).iter_rows(named=True):
-        held.append(row["change_lo"] <= 0.18 <= row["change_hi"])
-        widths.append(row["change_hi"] - row["change_lo"])
-        assert row["change_lo"] < row["relative_change"] < row["change_hi"]
+        held.append(row["relative_change_lo"] <= 0.18 <= row["relative_change_hi"])
+        widths.append(row["relative_change_hi"] - row["relative_change_lo"])
+        assert row["relative_change_lo"] < row["relative_change"] < row["relative_change_hi"]
     assert len(held) >= 90
     assert np.mean(held) >= 0.92
     assert np.median(widths) < (0.07 if phi == 0 else 0.14)
