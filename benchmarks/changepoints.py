@@ -1,10 +1,8 @@
 """`python -m benchmarks.changepoints`: `models.trend.change_points` with its defaults against `ruptures` and Apache Otava.
 
-F1 is that of the Turing Change Point Dataset (van den Burg and Williams, "An evaluation of change point detection algorithms",
-arXiv:2003.06222, section 4): a found place is right when it lies within the margin of a marked one that no other has taken. The start of a
-series counts as marked and as found. Precision is taken against what any annotator marked, recall is the mean of the recalls against each
-annotator. The figure of a detector is the mean of the F1 of its series. The series are few (nine), so a table of generated ones stands
-beside: F1 within a day where something changes, and how often anything is found where nothing does.
+F1 is that of the Turing Change Point Dataset (`benchmarks.changepoint_score`); the figure of a detector is the mean over the series. These
+are few (nine), so a table of generated ones stands beside: F1 within a day where something changes, and how often anything is found where
+nothing does.
 
 `ruptures` has no default penalty: the 10 of its README, log n, and the 2 log n of the Bayesian criterion are all tried, on values of
 variance 1, with each of its costs; everything else is its default. The best of all of them is the peer to beat. Time is processor time.
@@ -17,12 +15,13 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
 import ruptures
 
+from benchmarks.changepoint_score import f1
 from benchmarks.changepoint_sets import START, Series, Values, clean_steps, generated, marked
 from benchmarks.otava import otava
 from models.trend import change_points
@@ -33,26 +32,6 @@ SPEED_POINTS, SPEED_ROUNDS = 2_000, 7
 OURS = "lakebed"
 
 Detector = Callable[[Sequence[Series]], list[list[int]]]
-
-
-def true_positives(marks: Collection[int], found: Collection[int], margin: int) -> int:
-    """How many marked places have a found one of their own within the margin; each takes the nearest that is left, in order of place."""
-    left, hits = set(found), 0
-    for mark in sorted(marks):
-        near = min(left, key=lambda place: (abs(place - mark), place), default=None)
-        if near is not None and abs(near - mark) <= margin:
-            left.remove(near)
-            hits += 1
-    return hits
-
-
-def f1(marks: Mapping[str, Collection[int]], found: Collection[int], margin: int) -> float:
-    """F1 of one series: places that each annotator marked, places found (first index after a change)."""
-    answers = [{0, *places} for places in marks.values()]
-    places = {0, *found}
-    precision = true_positives(set().union(*answers), places, margin) / len(places)
-    recall = statistics.fmean(true_positives(answer, places, margin) / len(answer) for answer in answers)
-    return 2 * precision * recall / (precision + recall)
 
 
 def lakebed(series: Sequence[Series]) -> list[list[int]]:
