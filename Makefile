@@ -42,7 +42,7 @@ lint: venv  ## ruff, mypy, sqlfluff, import-linter
 wheel: venv  ## Build the wheel, install it elsewhere, and run the demo from it
 	$(BIN)/python tests/conventions/check_wheel.py
 
-peers: venv  ## Install what the benchmarks compare with (ClickHouse as chDB, CLP)
+peers: venv  ## Install what the benchmarks compare with (ClickHouse as chDB, CLP, ruptures)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r benchmarks/peers.lock
 
 bench: peers  ## Side-by-side measurements; see benchmarks/RESULTS.md
@@ -54,6 +54,7 @@ bench: peers  ## Side-by-side measurements; see benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.kill
 	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.changepoints
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.truth
 

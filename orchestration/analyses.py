@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from orchestration.history import History
 
 Marts = dict[str, pl.DataFrame]
-NEAR_CHANGE_HOURS = 24.0
 LABELS = ["series_id", "subject", "service", "measure", "unit"]
 
 
@@ -43,14 +42,15 @@ def find_trends(history: History) -> Marts:
 
 
 def find_change_points(history: History) -> Marts:
-    """Level shifts by the hour, each with the nearest change of its service within a day."""
-    from models.trend import change_points
+    """Level shifts by the hour, each with the nearest change, within a day, of its service or what that depends on."""
+    from models.trend import change_points, nearest_changes
 
     hourly = _hourly(history)
     found = change_points(hourly.select("series_id", "time", "value"), freq="1h").filter(pl.col("time").is_not_null())
     about = hourly.select("series_id", "service", "measure").unique(keep="first", maintain_order=True)
     located = found.join(about, on="series_id", how="left")
-    return {"mart.change_points": _nearest_change(located, history.frame("changes")).pipe(_as_of, history)}
+    linked = nearest_changes(located, history.frame("changes"), history.frame("service_dependencies"))
+    return {"mart.change_points": linked.pipe(_as_of, history)}
 
 
 def find_anomalies(history: History) -> Marts:
@@ -145,25 +145,13 @@ def _hourly(history: History) -> pl.DataFrame:
     return pl.concat(frames, how="vertical_relaxed")
 
 
-def _nearest_change(points: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
-    """Each change point with the change of its service that is nearest in time, at most a day away."""
-    distance = (pl.col("time") - pl.col("changed")).dt.total_seconds() / 3600
-    candidates = (
-        points.select("series_id", "time", "service")
-        .join(changes.select("service", "change_id", "title", pl.col("time").alias("changed")), on="service", how="inner")
-        .with_columns(distance.alias("change_distance_h"))
-        .filter(pl.col("change_distance_h").abs() <= NEAR_CHANGE_HOURS)
-        .sort(pl.col("change_distance_h").abs(), "change_id")
-        .unique(["series_id", "time"], keep="first", maintain_order=True)
-        .select("series_id", "time", "change_id", pl.col("title").alias("change_title"), "change_distance_h")
-    )
-    return points.join(candidates, on=["series_id", "time"], how="left")
-
-
 ANALYSES = (
     Analysis("trends", ("mart.trends",), ("trend_history", "metric_hourly"), find_trends),
     Analysis(
-        "change_points", ("mart.change_points",), ("service_hourly", "resource_usage", "metric_hourly", "changes"), find_change_points
+        "change_points",
+        ("mart.change_points",),
+        ("service_hourly", "resource_usage", "metric_hourly", "changes", "service_dependencies"),
+        find_change_points,
     ),
     Analysis("anomalies", ("mart.anomalies",), ("service_hourly", "resource_usage", "metric_hourly"), find_anomalies),
     Analysis("capacity", ("mart.capacity_forecasts", "mart.capacity_plan"), ("resource_usage", "resource_limits"), plan_capacity),

@@ -37,10 +37,11 @@ def deseasonalise(values: Floats, season_lengths: Sequence[int]) -> tuple[Floats
     return values - (detrended - rest), float(np.clip(1.0 - left.min(), 0.0, 1.0))
 
 
-def moving_median(values: Floats, window: int) -> Floats:
+def moving_median(values: Floats, window: int, *, slope_over: int | None = None) -> Floats:
     """Centred median over `window` steps (the next odd number) without the gaps; O(n log window).
 
-    Within half a window of an end the line goes on with the overall slope of the middle.
+    Within half a window of an end the line goes on with the slope of the middle: the overall one, or that of the
+    `slope_over` steps next to the end.
     """
     half = window // 2
     known = pl.Series(values).fill_nan(None)
@@ -51,10 +52,11 @@ def moving_median(values: Floats, window: int) -> Floats:
     if not places.size:
         return np.full(values.size, _or_nan(known.median()))
     first, last = int(places[0]), int(places[-1])
-    slope = (middle[last] - middle[first]) / (last - first) if last > first else 0.0
     filled = np.interp(np.arange(middle.size), places, middle[places])
-    before = middle[first] - slope * np.arange(half, 0, -1)
-    after = middle[last] + slope * np.arange(1, half + 1)
+    reach = min(slope_over or last - first, last - first)
+    rise, climb = filled[first + reach] - filled[first], filled[last] - filled[last - reach]
+    before = middle[first] - rise / max(reach, 1) * np.arange(half, 0, -1)
+    after = middle[last] + climb / max(reach, 1) * np.arange(1, half + 1)
     return np.concatenate([before, filled, after])
 
 

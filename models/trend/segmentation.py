@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +11,6 @@ Floats = npt.NDArray[np.float64]
 
 CUT_PRICE = 3.0
 """What a cut costs, in units of log(n) times the noise: a little over the 2 of Yao's criterion."""
-CORRELATION_ERROR = 1.5
-"""How far the block autocorrelation is taken below its estimate, times the root of the number of blocks."""
-CLIPPED_SHARE = 0.979
-"""Variance of a standard normal drawn in to 2.5."""
 SLOPE_PRICE = 1.0
 """What the slope of a piece costs on top, in the same unit."""
 
@@ -33,14 +28,15 @@ class Costs:
     """What every piece [i, j) costs, in units of the noise variance: matrices (n + 1, n + 1).
 
     level, line: squared error around the best constant and the best straight line; lever: its signed slope times width.
+    Without lines only constants may stand for a piece.
     """
 
     level: Floats
-    line: Floats
-    lever: Floats
+    line: Floats | None = None
+    lever: Floats | None = None
 
 
-def piece_costs(values: Floats, noise: float) -> Costs:
+def piece_costs(values: Floats, noise: float, *, lines: bool = True) -> Costs:
     """The costs of all pieces of values (n,) with noise variance `noise` > 0; O(n^2) time and memory (5 ms at 400)."""
     n = values.size
     centred = (values - np.median(values)) / np.sqrt(noise)
@@ -50,6 +46,8 @@ def piece_costs(values: Floats, noise: float) -> Costs:
     size = np.maximum(last - first, 1).astype(np.float64)
     total = sums[None, :] - sums[:, None]
     level = np.maximum(squares[None, :] - squares[:, None] - total**2 / size, 0.0)
+    if not lines:
+        return Costs(level)
     lever = moments[None, :] - moments[:, None] - total * ((first + last - 1) / 2)
     line = np.maximum(level - lever**2 / _width(size), 0.0)
     return Costs(level, line, lever)
@@ -63,7 +61,8 @@ def best_cuts(costs: Costs, shortest: int) -> list[int]:
     """
     n = costs.level.shape[0] - 1
     price = float(np.log(max(n, 3)))
-    piece = np.minimum(costs.level, costs.line + SLOPE_PRICE * price).T.copy() + CUT_PRICE * price
+    cheapest = costs.level if costs.line is None else np.minimum(costs.level, costs.line + SLOPE_PRICE * price)
+    piece = cheapest.T.copy() + CUT_PRICE * price
     total, origin = np.full(n + 1, np.inf), np.zeros(n + 1, np.int64)
     total[0] = 0.0
     for end in range(shortest, n + 1):
@@ -98,48 +97,54 @@ def cut_p_value(costs: Costs, first: int, place: int, last: int, shortest: int, 
 
     Either it is a step (F test against one level, times the places to choose from), and then also a step beside a slope
     that both sides share, so that a ramp is not a step; or it is a bend: two lines against one line, times the places.
-    Twice the smaller of both, for having tried both.
+    Twice the smaller of both, for having tried both. Without lines only the step is looked for.
     """
     from scipy.stats import f
 
     choices = max(last - first - 2 * shortest + 1, 1)
     apart = costs.level[first, place] + costs.level[place, last]
+    gain = costs.level[first, last] - apart
+    if costs.line is None or costs.lever is None:
+        return min(1.0, choices * float(f.sf(max(gain, 0.0), 1.0, freedom)))
     shared = (costs.lever[first, place] + costs.lever[place, last]) ** 2 / (_width(place - first) + _width(last - place))
     gains = (
-        (costs.level[first, last] - apart, 1.0),
+        (gain, 1.0),
         (costs.line[first, last] - (apart - shared), 1.0),
         (costs.line[first, last] - costs.line[first, place] - costs.line[place, last], 2.0),
     )
-    step, step_beside_slope, bend = (float(f.sf(max(gain, 0.0) / df, df, freedom)) for gain, df in gains)
+    step, step_beside_slope, bend = (float(f.sf(max(gained, 0.0) / df, df, freedom)) for gained, df in gains)
     return min(1.0, 2.0 * min(max(choices * step, step_beside_slope), choices * bend))
 
 
-def noise_variance(values: Floats, widths: Sequence[int]) -> float:
-    """Variance of one value as it enters sums over many (long-run variance), robust against steps, spikes and slopes.
+def jumps(values: Floats, shortest: int) -> list[Cut]:
+    """Where a wandering sequence jumps: its medians over `shortest` values before and after differ as nowhere else.
 
-    For each width the values are averaged in blocks; the spread of differences between blocks one and two apart gives
-    the variance and the order-one autocorrelation of the block means (less one standard error: an estimate near 1 would
-    hide every step). The geometric mean over the widths. 0 for a constant.
-    Source: Chakar et al., "A robust approach for estimating change-points in the mean of an AR(1) process",
-    Bernoulli 23 (2017), section 2, with the standard deviation after clipping as the robust scale.
+    The differences of a random walk are as stationary as those of level noise, so their own robust spread says what is
+    usual, whatever the noise; there are about as many independent ones as pieces of that length. Of jumps closer than
+    `shortest` the largest stays; p_value allows for the choice of the place. Where more than a twentieth of the pieces
+    begin with a jump (three at least), jumping is what the sequence does, and nothing is found.
+    Source: Eichinger and Kirch, "A MOSUM procedure for the estimation of multiple random change points", Bernoulli 24
+    (2018), with a self-normalised statistic.
     """
-    answers = []
-    for width in widths:
-        blocks = values[: values.size // width * width].reshape(-1, width).mean(axis=1)
-        one, two = (_spread(blocks[lag:] - blocks[:-lag]) ** 2 for lag in (1, 2))
-        certain = two / one - 1.0 - CORRELATION_ERROR / np.sqrt(blocks.size) if one > 0 else 0.0
-        correlation = float(np.clip(certain, 0.0, 0.95))
-        answers.append(width * one / 2 * (1 + correlation) / (1 - correlation) ** 2)
-    return float(np.exp(np.mean(np.log(answers)))) if min(answers) > 0 else 0.0
+    from scipy.stats import t
 
-
-def _spread(values: Floats) -> float:
-    """Standard deviation after drawing the values in to 2.5 times their median absolute deviation (of the mean absolute
-    deviation where over half are equal)."""
-    centred = values - np.median(values)
-    distance = np.abs(centred)
-    scale = float(1.4826 * np.median(distance)) or float(1.2533 * np.mean(distance))
-    return float(np.sqrt(np.mean(np.minimum(distance, 2.5 * scale) ** 2) / CLIPPED_SHARE))
+    windows = np.median(np.lib.stride_tricks.sliding_window_view(values, shortest), axis=1)
+    contrast = windows[shortest:] - windows[:-shortest]
+    centred = np.abs(contrast - np.median(contrast))
+    middle, upper = np.quantile(centred, [0.5, 0.8])
+    scale = float(max(middle / 0.6745, upper / 1.2816))
+    independent = values.size / shortest
+    found: list[Cut] = []
+    while scale > 0 and centred.size:
+        best = int(np.argmax(centred))
+        p_value = float(min(1.0, 4 * independent * t.sf(centred[best] / scale, independent / 3)))
+        if p_value > 0.05:
+            break
+        first = best + shortest - shortest // 2
+        near = np.arange(max(first, 1), min(first + 2 * (shortest // 2) + 1, values.size))
+        found.append(Cut(int(near[np.argmax(np.abs(values[near] - values[near - 1]))]), p_value))
+        centred[max(best - shortest, 0) : best + shortest + 1] = 0.0
+    return sorted(found, key=lambda cut: cut.place) if len(found) <= max(3, independent / 20) else []
 
 
 def _width(size: Floats | float) -> Floats:

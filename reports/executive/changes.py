@@ -12,7 +12,7 @@ from reports.executive.answer import Answer, nothing, queries, total
 from reports.page import Chart, Finding, Section, Table, Tone
 from reports.reading import read
 from reports.tables import Spec, figure, table, text
-from reports.wording import count, instant, label, number, percent, quantity
+from reports.wording import DASH, count, instant, label, number, percent, quantity
 
 if TYPE_CHECKING:
     import duckdb
@@ -107,12 +107,30 @@ def _shift(row: Mapping[str, Any]) -> Finding:
         sentence = f"{who}: {moved}; most of all {label(row['service'])}, {_measure(row)} ({_levels(row)})."
         return Finding(sentence, "change_points")
     moved = percent(row["relative_change"], signed=True)
-    near = ""
-    if row["change_id"]:
-        hours = f"{number(abs(row['change_distance_h']), 2)} h away" if row["change_distance_h"] is not None else "nearest"
-        near = f" Nearest change: {label(row['change_title'] or row['change_id'], longest=60)} ({hours})."
-    sentence = f"{label(row['service'])}: {_measure(row)} moved by {moved} on {instant(row['time'])} ({_levels(row)}).{near}"
+    sure = f" ({_interval(row)})" if row["relative_change_lo"] is not None else ""
+    near = f" Nearest change: {_near(row, longest=60)}." if row["change_id"] else ""
+    sentence = f"{label(row['service'])}: {_measure(row)} {moved}{sure} since {instant(row['time'])} ({_levels(row)}).{near}"
     return Finding(sentence, "change_points", _tone(row["measure"], row["relative_change"]))
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    """Where the relative change lies with 95%."""
+    if row["relative_change_lo"] is None:
+        return DASH
+    return " to ".join(percent(row[f"relative_change_{end}"], signed=True) for end in ("lo", "hi"))
+
+
+def _near(row: Mapping[str, Any], *, longest: int) -> str:
+    """The nearest change: what kind, what, of which service where that is another one, and when."""
+    if not row["change_id"]:
+        return DASH
+    kind = f"{label(row['change_kind'])} " if row["change_kind"] else ""
+    what = label(row["change_title"] or row["change_id"], longest=longest)
+    other = row["change_service"] is not None and row["change_service"] != row["service"]
+    whose = f" of {label(row['change_service'], longest=28)}, which it depends on" if other else ""
+    hours = row["change_distance_h"]
+    when = f" ({number(abs(hours), 2)} h {'after' if hours < 0 else 'before'})" if hours is not None else ""
+    return f"{kind}{what}{whose}{when}"
 
 
 def _odd(row: Mapping[str, Any]) -> Finding:
@@ -175,7 +193,8 @@ _SHIFT: Final[Sequence[Spec]] = (
     figure("Before", lambda row: quantity(row["before"], row["unit"])),
     figure("After", lambda row: quantity(row["after"], row["unit"])),
     figure("Change", lambda row: percent(row["relative_change"], signed=True)),
-    ("Near", "left", lambda row: label(row["change_title"] or row["change_id"], longest=40)),
+    figure("95% between", _interval),
+    ("Near", "left", lambda row: _near(row, longest=40)),
 )
 _TREND: Final[Sequence[Spec]] = (
     ("Series", "left", lambda row: label(row["series_id"], longest=48)),

@@ -37,11 +37,13 @@ told AS (
         -- what shifted most
         unnest(max_by({
             'service': service, 'measure': measure, 'series_id': series_id, 'time': time,
-            'before': before, 'after': after, 'relative_change': relative_change
+            'before': before, 'after': after, 'relative_change': relative_change,
+            'relative_change_lo': relative_change_lo, 'relative_change_hi': relative_change_hi
         }, (weight, series_id))),
-        -- the nearest change, of this service alone
+        -- the nearest change, of this service alone or what it depends on
         unnest(if(common, NULL, min_by({
-            'change_id': change_id, 'change_title': change_title, 'change_distance_h': change_distance_h
+            'change_id': change_id, 'change_kind': change_kind, 'change_title': change_title, 'change_service': change_service,
+            'change_distance_h': change_distance_h
         }, abs(change_distance_h))))
     FROM numbered
     GROUP BY common, whose, occasion
@@ -49,7 +51,8 @@ told AS (
 
 SELECT
     t.common, t.services, t.series, t.shifts, t.service, t.measure, t.series_id, r.unit, t.time, t.before, t.after,
-    t.relative_change, t.median_change, t.q_value, t.change_id, t.change_title, t.change_distance_h
+    t.relative_change, t.relative_change_lo, t.relative_change_hi, t.median_change, t.q_value,
+    t.change_id, t.change_kind, t.change_title, t.change_service, t.change_distance_h
 FROM told AS t
 LEFT JOIN mart.trends AS r ON r.series_id = t.series_id AND r.day = (SELECT max(day) FROM mart.trends)
 ORDER BY t.size >= 0.05 DESC, t.change_id IS NOT NULL DESC, t.common DESC, t.weight DESC, t.size DESC, t.series_id, t.time

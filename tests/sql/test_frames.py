@@ -91,3 +91,12 @@ def test_a_series_has_one_service_and_unit_the_latest(db: Any) -> None:
         db.fill("core.resource_usage_1h", {**row, "service": service, "team": service, "unit": service, "time": at(f"{day} 10:00")})
     for frame in ("frames.trend_history", "frames.resource_usage"):
         assert {(r["service"], r["unit"]) for r in db.run(frame, DAY, END)} == {("new", "new")}
+
+
+def test_who_calls_whom_over_the_whole_window(db: Any) -> None:
+    call = {"source": "s", "parent_service": "web", "error_count": 0, "duration_sum_ns": 1, "duration_max_ns": 1}
+    for child, count, day in (("api", 5, DAY), ("api", 2, date(2026, 1, 2)), ("db", 1, DAY), ("late", 1, END)):
+        db.fill("core.service_dependencies_1d", {**call, "child_service": child, "call_count": count, "day": day})
+    rows = db.run("frames.service_dependencies", DAY, END)
+    found = [(r["parent_service"], r["child_service"], r["call_count"], r["last_seen"].day) for r in rows]
+    assert found == [("web", "api", 7, 2), ("web", "db", 1, 1)]

@@ -14,10 +14,23 @@ import pytest
 from models.series import NOT_ENOUGH_DATA
 from models.trend import change_points
 from models.trend import segmentation as sg
+from models.trend.noise import noise_of
+from models.trend.seasonal import moving_median
 
 T0 = datetime(2026, 1, 1)
 HOUR = timedelta(hours=1)
-COLUMNS = ["series_id", "time", "before", "after", "relative_change", "p_value", "q_value", "status"]
+COLUMNS = [
+    "series_id",
+    "time",
+    "before",
+    "after",
+    "relative_change",
+    "relative_change_lo",
+    "relative_change_hi",
+    "p_value",
+    "q_value",
+    "status",
+]
 
 
 def history(values: np.ndarray, step: timedelta = HOUR, series_id: str = "a") -> pl.DataFrame:
@@ -69,8 +82,11 @@ def test_best_cuts_are_the_cheapest_of_all() -> None:
 def test_noise_variance_is_the_long_run_variance_in_spite_of_steps_and_spikes(phi: float) -> None:
     rng = np.random.default_rng(3)
     values = order_one(rng, 20_000, phi) + 5 * (np.arange(20_000) // 4000 % 2) + 0.001 * np.arange(20_000)
-    values[rng.integers(0, 20_000, 100)] += 50
-    assert sg.noise_variance(values, [1]) == pytest.approx((1 + phi) / (1 - phi), rel=0.25)
+    values[rng.integers(0, 20_000, 20)] += 50
+    for width in (1, 4):
+        noise = noise_of(values, width)
+        assert noise.variance == pytest.approx((1 + phi) / (1 - phi), rel=0.25)
+        assert not noise.integrated
 
 
 def test_the_best_of_many_places_is_seldom_sure_where_nothing_changes() -> None:
@@ -90,7 +106,7 @@ def test_a_ramp_is_not_a_step_and_a_step_on_a_ramp_is() -> None:
 
 
 def test_noise_of_a_constant_is_zero() -> None:
-    assert sg.noise_variance(np.full(50, 3.0), [1, 4]) == 0.0
+    assert noise_of(np.full(50, 3.0), 4).variance == 0.0
 
 
 @pytest.mark.parametrize("freq", ["1h", None])
@@ -145,6 +161,67 @@ def test_false_discoveries_are_controlled_over_all_series(kind: str, phi: float)
     base = {"noise": np.zeros(n), "ramp": np.linspace(0, 20, n), "rhythm": rhythm(n)}[kind]
     quiet = [history(base + order_one(rng, n, phi), series_id=f"s{k}") for k in range(20)]
     assert change_points(pl.concat(quiet), freq="1h").height <= 1
+
+
+@pytest.mark.parametrize("n", [60, 365])
+@pytest.mark.parametrize("phi", [0.6, 0.9, 1.0])
+def test_short_series_with_memory_seldom_seem_to_change(n: int, phi: float) -> None:
+    rng, called = np.random.default_rng(21), 0
+    for _ in range(30):
+        values = np.cumsum(rng.normal(size=n)) if phi == 1 else order_one(rng, n, phi)
+        called += change_points(history(values, timedelta(days=1)), freq="1d")["time"].count()
+    assert called <= 3
+
+
+def test_noise_that_wanders_is_known_from_noise_that_returns() -> None:
+    rng = np.random.default_rng(22)
+    wanders = [noise_of(np.cumsum(rng.normal(size=400)) + 8.0 * (np.arange(400) > 200), 4).integrated for _ in range(20)]
+    returns = [noise_of(order_one(rng, 400, 0.7) + 8.0 * (np.arange(400) > 200), 4).integrated for _ in range(20)]
+    assert sum(wanders) >= 15
+    assert sum(returns) <= 3
+
+
+def test_what_is_known_of_the_noise_dwindles_with_its_memory() -> None:
+    rng = np.random.default_rng(23)
+    white, some, much = (np.median([noise_of(order_one(rng, 300, phi), 1).freedom for _ in range(20)]) for phi in (0.0, 0.6, 0.9))
+    assert white > 2 * some > 4 * much
+
+
+def test_a_random_walk_that_jumps_and_one_that_changes_its_pace() -> None:
+    rng = np.random.default_rng(24)
+    n, at = 720, 400
+    walk = np.cumsum(rng.normal(size=n))
+    (jump,) = change_points(history(walk + 30 * (np.arange(n) >= at)), freq="1h").rows(named=True)
+    assert jump["time"] == T0 + at * HOUR
+    assert (jump["relative_change_lo"], jump["relative_change_hi"]) == (None, None)
+    (bend,) = change_points(history(np.cumsum(rng.normal(size=n) + 0.8 * (np.arange(n) >= at))), freq="1h")["time"]
+    assert abs(bend - (T0 + at * HOUR)) <= timedelta(hours=36)
+
+
+def test_a_sequence_full_of_jumps_has_none_that_stands_out() -> None:
+    rng = np.random.default_rng(25)
+    rare = np.where(rng.random(580) < 0.04, rng.normal(1, 0.3, 580), -0.03)
+    assert sg.jumps(np.cumsum(rare), 5) == []
+    assert [cut.place for cut in sg.jumps(np.cumsum(np.where(np.arange(580) == 300, 25.0, rng.normal(size=580))), 5)] == [300]
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.5])
+def test_the_interval_of_the_change_holds_the_truth(phi: float) -> None:
+    rng, held, widths = np.random.default_rng(26), [], []
+    frames = [history((100 + 10 * order_one(rng, 500, phi)) * (1 + 0.18 * (np.arange(500) >= 250)), series_id=f"s{k}") for k in range(100)]
+    for row in change_points(pl.concat(frames), freq="1h").filter(pl.col("relative_change") > 0.1).iter_rows(named=True):
+        held.append(row["relative_change_lo"] <= 0.18 <= row["relative_change_hi"])
+        widths.append(row["relative_change_hi"] - row["relative_change_lo"])
+        assert row["relative_change_lo"] < row["relative_change"] < row["relative_change_hi"]
+    assert len(held) >= 90
+    assert np.mean(held) >= 0.92
+    assert np.median(widths) < (0.07 if phi == 0 else 0.14)
+
+
+def test_the_ends_of_a_moving_median_go_on_with_the_slope_next_to_them() -> None:
+    bend = np.maximum(np.arange(200.0) - 100, 0)
+    np.testing.assert_allclose(moving_median(bend, 40, slope_over=40)[[0, -1]], [0, 99])
+    assert moving_median(bend, 40)[0] < -5
 
 
 def test_a_bend_is_a_change_and_a_straight_line_is_none() -> None:

@@ -137,9 +137,13 @@ def _changes(connection: duckdb.DuckDBPyConnection) -> None:
                 "before": 81.2,
                 "after": 109.6,
                 "relative_change": 0.35,
+                "relative_change_lo": 0.28,
+                "relative_change_hi": 0.43,
                 "change_id": "deploy-881",
+                "change_kind": "deploy",
                 "change_title": "checkout 4.12.0: new tax service client",
-                "change_distance_h": -0.6,
+                "change_service": "checkout",
+                "change_distance_h": 0.6,
             },
             shift
             | {

@@ -126,6 +126,26 @@ def test_a_shift_of_most_services_is_told_in_one_sentence(empty):
     )
 
 
+def test_a_change_of_what_the_service_depends_on_is_told_with_its_distance(empty):
+    sure = {"relative_change_lo": 0.12, "relative_change_hi": 0.24}
+    put(
+        empty,
+        "mart.change_points",
+        [
+            shift("auth", 118, **near("D1", 2.5), change_kind="deploy", change_service="ldap", **sure),
+            shift("cart", 107, hours=300, **near("D2", -1), change_kind="config", change_service="cart"),
+        ],
+    )
+    section = changes(empty).section
+    assert [finding.text.replace("\u00a0", " ") for finding in section.findings] == [
+        "auth: p95 latency +18% (+12% to +24%) since 1 Nov 2026, 12:00 UTC (100 to 118). "
+        "Nearest change: deploy D1 of ldap, which it depends on (2.5 h before).",
+        "cart: p95 latency +7.0% since 14 Nov 2026, 00:00 UTC (100 to 107). Nearest change: config D2 (1 h after).",
+    ]
+    (table,) = [t for t in section.tables if t.key == "change_points"]
+    assert [row[6] for row in table.rows] == ["+12% to +24%", "–"]
+
+
 def test_odd_hours_count_once_a_service_and_time_and_most_measures_come_first(empty):
     def odd(service: str, measure: str, hours: float, value: float, part: str = "") -> dict[str, Any]:
         series = f"{service}/{measure}{part}"

@@ -85,7 +85,7 @@ def test_the_page_answers_every_question_with_its_figures(drawn):
         "The risk within the lead time of 7 days is 7.0%. Add 40 connections.",
         "No statement on 1 resource",
         "11 incidents in 3 months, on average detected after 5 min, acknowledged after 4 min, resolved after 1 h 21 min.",
-        "checkout: p95 latency moved by +35% on 22 Oct 2026, 12:00 UTC (81.2 to 110). Nearest change: checkout 4.12.0",
+        "checkout: p95 latency +35% (+28% to +43%) since 22 Oct 2026, 12:00 UTC (81.2 to 110). Nearest change: deploy checkout 4.12.0",
         "catalogue: log errors up by 42% in 30 days",
         "1 day is blocked by failed checks and left out of every figure: raw.spans (newest 21 Nov 2026).",
         "2,532,887 rows were read from 3 sources; 12 of them are in quarantine.",
