@@ -4,7 +4,7 @@ The Numenta Anomaly Benchmark's files by its scorer, standard profile (`benchmar
 files, as the benchmark reports detectors; with thresholds chosen without the files they are judged on (five parts, the mean of 20
 divisions; and leaving out one file); and with the default. An alarm is made of scores as the model makes it, with its refractory period.
 Microsoft's cloud series: F1 of the scores against every labelled value, plain and point-adjusted (a labelled stretch with one hit counts as
-found)."""
+found). Injected faults: is the true service first among the likely origins (`benchmarks.origins`)?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from benchmarks import nab
+from benchmarks import nab, origins
 from benchmarks.sample_sets import real_data
 from models.anomaly import score
 from models.anomaly.scoring import THRESHOLD, alarms
@@ -134,6 +134,16 @@ def on_microsoft(folder: Path) -> tuple[dict[str, float], int, float]:
     return figures, labels.size, seconds
 
 
+def of_origins(folder: Path) -> dict[str, float]:
+    """The share of injected faults whose true service stands among the first 1, 3 and 5, for each set."""
+    figures = {}
+    for name, places in origins.places(folder):
+        for first in (1, 3, 5):
+            figures[f"{name}_top_{first}"] = sum(place is not None and place <= first for place in places) / len(places)
+        print(f"{name}: place of the true service in {len(places)} faults, 0 where it has no anomaly: {[place or 0 for place in places]}")
+    return figures
+
+
 def main() -> None:
     """Measure and print; the last line is JSON."""
     folder = real_data()
@@ -142,8 +152,10 @@ def main() -> None:
     print(f"python {platform.python_version()}, polars {pl.__version__}, numpy {np.__version__}, seed {SEED}\n")
     figures, points, seconds = on_nab(folder / "nab")
     labelled, more_points, more_seconds = on_microsoft(folder / "ms_cloud_monitoring")
+    print()
+    traced = of_origins(folder)
     speed = (points + more_points) / (seconds + more_seconds)
-    rounded = {name: round(value, 3) for name, value in {**figures, **labelled}.items()}
+    rounded = {name: round(value, 3) for name, value in {**figures, **labelled, **traced}.items()}
     print(json.dumps({**rounded, "points_per_cpu_s": round(speed)}))
 
 
