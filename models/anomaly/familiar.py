@@ -18,7 +18,8 @@ VIGILANCE = 0.1
 REMEMBERED = 64
 """The most patterns that are remembered; the one that was met longest ago makes room."""
 _BLOCK = 64
-"""Patterns that are compared at once. Which pattern makes room is known to the block: more rows later change nothing before them."""
+"""Patterns that are compared at once. When each was last met is noted at a block's end, and a pattern that makes room is compared with
+until then; blocks are counted from the first row, so that more rows later change nothing before them."""
 
 
 def unfamiliar(values: Floats) -> Floats:
