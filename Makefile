@@ -57,6 +57,7 @@ bench: peers  ## Side-by-side measurements; see benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.changepoints
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.truth
+	$(BIN)/python -m benchmarks.anomaly
 
 dev: venv  ## Dagster UI and daemon on localhost for CONFIG (default: the demo's)
 	$(BIN)/lakebed ui --config $(or $(CONFIG),lakebed-demo/lakebed.toml)
