@@ -1,13 +1,13 @@
 """`python -m benchmarks.forecast [--origins N] [--m4 FOLDER] [--fleet SERIES]`: forecasts of two days of hours against what came.
 
-One call of `models.forecast.forecast` per origin, with defaults, over all series as known there; OWA, MASE, coverage and speed are of these
-calls. Origins lie 48 hours apart and each series counts them from its own end. `owa` is M4's (relative to Naive2 with a season of 24),
-`owa_vs_seasonal_naive` the same with the last day repeated as reference, `mase` is scaled by the seasonal naive error of the known part,
-`smape` runs from 0 to 2, `crps` (five quantiles) is in the unit of MASE's scale. Losses are means over windows of each series, then over series;
-series that never change before an origin have no MASE and are left out there. Time is processor time with child processes. Prophet, alone and
-with its own defaults, forecasts a sample of the same series at the newest origin, and its speed is that of the sample.
+One call of `models.forecast.forecast` per origin, with defaults, over all series as known there; OWA, MASE, coverage and speed are of
+these calls. Origins lie 48 hours apart and each series counts them from its own end. `owa` is M4's (relative to Naive2 with a season of
+24), `owa_vs_seasonal_naive` the same with the last day repeated as reference, `mase` is scaled by the seasonal naive error of the known
+part, `smape` runs from 0 to 2, `crps` (five quantiles) is in the unit of MASE's scale. Losses are means over the windows of each series,
+then over series; a series that never changes before an origin has no MASE and is left out there. Time is processor time with child
+processes. Prophet, alone and with its own defaults, forecasts a sample of the same series at the newest origin; its speed is the sample's.
 
-`--m4 FOLDER` takes M4 Hourly (`Hourly-train.csv`, `Hourly-test.csv`) in place of the local sets; the newest origin is the competition's own.
+`--m4 FOLDER` takes M4 Hourly (`Hourly-train.csv`, `Hourly-test.csv`) in place of the local sets; its newest origin is the competition's.
 `--fleet SERIES` measures that many generated series of 2,160 hours and nothing else."""
 
 from __future__ import annotations
@@ -150,9 +150,8 @@ def judge(windows: Sequence[Window]) -> tuple[pl.DataFrame, float]:
         made = forecast(history, horizon=HORIZON, freq="1h")
         seconds += processor_seconds() - before
         answers = {key: part.select(_BANDS).to_numpy().T for (key,), part in made.group_by("series_id")}
-        for window in here:
-            if np.isfinite(answers[window.key].astype(float)).all() and np.isfinite(seasonal_scale(window.known, SEASON)):
-                rows.append({"series_id": window.key, "origin": origin} | losses_of(window, answers[window.key]))
+        judged = [w for w in here if np.isfinite(seasonal_scale(w.known, SEASON))]
+        rows += [{"series_id": w.key, "origin": origin} | losses_of(w, answers[w.key]) for w in judged]
     return pl.DataFrame(rows), seconds
 
 
@@ -197,8 +196,8 @@ def measure(hours: pl.DataFrame, origins: int) -> dict[str, float]:
     losses, seconds = judge(windows)
     heads = ("owa", "vs naive", *_LOSSES)
     print(f"{'set':22}{'series':>8}{'windows':>9}" + "".join(f"{name:>12}" for name in heads))
-    sets = losses.with_columns(set=pl.col("series_id").str.split("/").list.first() if "/" in losses["series_id"][0] else pl.lit("M4 Hourly"))
-    groups = [(str(name), part.drop("set")) for (name,), part in sets.group_by("set", maintain_order=True)]
+    name_of_set = pl.col("series_id").str.extract("^([^/]+)/").fill_null("M4 Hourly")
+    groups = [(str(name), part.drop("set")) for (name,), part in losses.with_columns(set=name_of_set).group_by("set", maintain_order=True)]
     for name, part in [*groups, ("all", losses)]:
         figures = summary(part)
         print(f"{name:22}{part['series_id'].n_unique():8}{part.height:9}" + "".join(f"{value:12.3f}" for value in figures.values()))
@@ -212,7 +211,7 @@ def measure(hours: pl.DataFrame, origins: int) -> dict[str, float]:
 def measure_fleet(series: int) -> dict[str, float]:
     """Speed and memory of one call over a generated fleet, and its error relative to the seasonal naive one."""
     hours = fleet(series, FLEET_HOURS + HORIZON, seed=0)
-    cut = hours["time"].max() - pl.duration(hours=HORIZON)  # type: ignore[operator]
+    cut = hours["time"].max() - pl.duration(hours=HORIZON)
     actual = hours.filter(pl.col("time") > cut)["value"].to_numpy().reshape(series, HORIZON)
     history = hours.filter(pl.col("time") <= cut)
     known = history["value"].to_numpy().reshape(series, FLEET_HOURS)
@@ -249,9 +248,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(measure_fleet(options.fleet)))
         return
     folder = real_data()
-    if options.m4 is None and folder is None:
+    if options.m4 is not None:
+        hours = m4_hourly(options.m4)
+    elif folder is not None:
+        hours = local_sets(folder, HORIZON * options.origins)
+    else:
         raise SystemExit("the real data sets are missing; set LAKEBED_REALDATA to their folder or give --m4")
-    hours = m4_hourly(options.m4) if options.m4 is not None else local_sets(folder, HORIZON * options.origins)  # type: ignore[arg-type]
     print(json.dumps(measure(hours, options.origins)))
 
 

@@ -73,7 +73,8 @@ def _sources(folder: Path) -> Iterator[tuple[str, pl.DataFrame]]:
     yield "opendc", trace.select(series_id="id", time=pl.col("timestamp").dt.replace_time_zone(None), value="cpu_usage")
     yield "azure", _files(folder / "azure" / "vm_noise", "*.csv", "starttime", "value")
     requests = pl.read_csv(folder / "azure" / "AzureLLMInferenceTrace_code.csv")
-    yield "azure", requests.select(series_id=pl.lit("tokens"), time=pl.col("TIMESTAMP").str.to_datetime(), value=pl.col("GeneratedTokens").cast(pl.Float64))
+    tokens = requests.select(series_id=pl.lit("tokens"), time=pl.col("TIMESTAMP").str.to_datetime(), value="GeneratedTokens")
+    yield "azure", tokens.cast({"time": pl.Datetime("us"), "value": pl.Float64})
     yield "petshop", pl.concat(_petshop(file) for file in sorted((folder / "petshop").glob("**/metrics.csv")))
 
 
