@@ -17,10 +17,12 @@ from models.forecast.seasonality import FloatArray
 
 _PRIOR_GROWTH: Final = 0.25
 """Exponent of widening before anything is known: between white noise (0) and a random walk (0.5)."""
-_BORROWED: Final = 200.0
+_BORROWED: Final = 800.0
 """Errors of other series count as this many of its own: the tails of a few windows say little alone."""
 _OWN_GROWTH: Final = 0.5
 _MIN_SERIES: Final = 10
+_NEXT: Final = 1.06
+"""The next window is one more unlike the known ones: without this, six origins of real hours were covered 78.3 and 93.6%."""
 
 
 def bands(errors: FloatArray, reach: npt.NDArray[np.int64], levels: Sequence[int], horizon: int) -> FloatArray:
@@ -71,22 +73,22 @@ def _growth(errors: FloatArray, reach: npt.NDArray[np.int64]) -> FloatArray:
 
 
 def _standardise(errors: FloatArray, growth: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Scale at the first step (series), and the errors at their step in units of the scale of the other windows.
+    """Scale at the first step (series), and the errors at their step in units of the scale of older windows.
 
-    Errors of one window hang together, so what the next window does to a scale learnt from these few is what each of them
-    does to the scale of the others.
+    So the units hold what a window can do to a scale that was learnt before it. The oldest window, and one before which
+    nothing was ever wrong, gives none, unless the series has no other.
     """
     unit = errors / np.arange(1, errors.shape[2] + 1) ** growth[:, None, None]
     known = np.isfinite(unit)
     sums, counts = np.where(known, np.abs(unit), 0.0).sum(axis=2), known.sum(axis=2)
     total, count = sums.sum(axis=1, keepdims=True), counts.sum(axis=1, keepdims=True)
-    scale = (total / np.maximum(count, 1))[:, 0]
-    others = (total - sums) / np.maximum(count - counts, 1)
-    others = np.where(others > 1e-9 * total, others, np.nan)
-    one_window = (counts > 0).sum(axis=1, keepdims=True) < 2
-    others = np.where(one_window, scale[:, None] / np.sqrt(2), others)
-    flat = (unit / np.where(others > 0, others, np.nan)[:, :, None]).reshape(len(errors), errors.shape[1] * errors.shape[2])
-    return scale, flat
+    scale = total / np.maximum(count, 1)
+    older = (total - sums.cumsum(axis=1)) / np.maximum(count - counts.cumsum(axis=1), 1)
+    older = np.where(older > 1e-9 * scale, older, np.nan)
+    alone = ~(np.isfinite(older) & (counts > 0)).any(axis=1, keepdims=True)
+    older = np.where(alone & (scale > 0), scale, older)
+    flat = (unit / older[:, :, None]).reshape(len(errors), errors.shape[1] * errors.shape[2])
+    return _NEXT * scale[:, 0], flat
 
 
 def _quantiles(ordered: FloatArray, shares: FloatArray) -> FloatArray:

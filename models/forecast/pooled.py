@@ -22,8 +22,8 @@ from models.forecast.seasonality import FloatArray
 IntArray = npt.NDArray[np.int64]
 
 MAX_ROWS: Final = 60_000
-_LEAST_ROWS: Final = 20_000
-_ROWS_PER_SERIES: Final = 150
+_LEAST_ROWS: Final = 12_000
+_ROWS_PER_SERIES: Final = 120
 """Training rows of a view, drawn evenly from the series: a fit costs a third of a second, and stays under one."""
 _MAX_TEACHERS: Final = 2_000
 """Series that training rows are drawn from; of a larger fleet a random part."""
@@ -61,6 +61,15 @@ def linear(origins: Sequence[Sequence[Series]], horizon: int, seed: int) -> list
 
 def _pooled(learner: Learner, origins: Sequence[Sequence[Series]], horizon: int, seed: int) -> list[Forecasts]:
     """Learnt once, from what was known at the oldest origin, for all origins: no look ahead, a fifth of the cost."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    # One thread: two took 15 times as long as one (30 s against 2 s) while other processes used the cores.
+    with threadpool_limits(1, "openmp"):
+        return _both_views(learner, origins, horizon, seed)
+
+
+def _both_views(learner: Learner, origins: Sequence[Sequence[Series]], horizon: int, seed: int) -> list[Forecasts]:
+    """`_pooled` without care for threads."""
     found: list[list[list[FloatArray]]] = [[[] for _ in known] for known in origins]
     for logged in (False, True):
         learnt = _learn(learner, origins[-1], horizon, seed, logged=logged)
@@ -111,8 +120,6 @@ def _learn(learner: Learner, known: Sequence[Series], horizon: int, seed: int, *
 
 def _extend(model: Learnt, views: Sequence[View | None], horizon: int) -> dict[int, FloatArray]:
     """Every view's forecast, in blocks of the longest horizon learnt; each block becomes the next one's history."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
     usable = {position: view for position, view in enumerate(views) if view is not None}
     paths = {position: view.z for position, view in usable.items()}
     while pending := [p for p, view in usable.items() if paths[p].size < view.z.size + horizon]:
@@ -121,8 +128,7 @@ def _extend(model: Learnt, views: Sequence[View | None], horizon: int) -> dict[i
         ahead = np.arange(of.size) - np.repeat(np.cumsum(counts) - counts, counts) + 1
         origin = np.array([paths[p].size - 1 for p in pending])[of]
         x, base, _ = _features([usable[p] for p in pending], [paths[p] for p in pending], of, origin, ahead)
-        with threadpool_limits(1, "openmp"):
-            steps = np.split(base + model.predict(x), np.cumsum(counts)[:-1])
+        steps = np.split(base + model.predict(x), np.cumsum(counts)[:-1])
         for p, step in zip(pending, steps, strict=True):
             paths[p] = np.concatenate([paths[p], step])
     return {p: view.back(paths[p][view.z.size :]) for p, view in usable.items()}
