@@ -26,7 +26,7 @@ MEMBERS: Final[dict[str, Member]] = {
         Member("phase_median_long", phase_median(LONG_CYCLES, long=True)),
         Member("phase_median_shifted", phase_median(FEW_CYCLES, shifted=True)),
         Member("pooled_linear", linear),
-        Member("pooled", boosted, limit=2_000_000),
+        Member("pooled", boosted, limit=400_000),
         Member("level_season", per_series(level_season), limit=30_000),
         Member("trend_season", per_series(trend_season), limit=30_000),
         Member("recent_trend", per_series(recent_trend), limit=30_000),

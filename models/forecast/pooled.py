@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import lcm
 from typing import Final
 
 import numpy as np
@@ -25,18 +26,24 @@ MAX_ROWS: Final = 60_000
 _LEAST_ROWS: Final = 12_000
 _ROWS_PER_SERIES: Final = 120
 """Training rows of a view, drawn evenly from the series: a fit costs a third of a second, and stays under one."""
-_MAX_TEACHERS: Final = 2_000
+_MAX_TEACHERS: Final = 500
 """Series that training rows are drawn from; of a larger fleet a random part."""
 _MIN_ROWS: Final = 400
+_RECENT: Final = 8
+"""Seasons at the end of a series that give its unit and its features: `_CYCLES` of them and those that lags go back."""
 _BLOCK: Final = 500
 """Series that are forecast together, which bounds memory."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A series on the scale on which it is learnt, its season, and the way back."""
+    """A series on the scale on which it is learnt, its season, and the way back.
+
+    `z` may be the end of the series alone, short of whole seasons; `size` counts all points.
+    """
 
     z: FloatArray
+    size: int
     season: int
     day: int
     centre: float
@@ -77,26 +84,29 @@ def _both_views(learner: Learner, origins: Sequence[Sequence[Series]], horizon: 
             continue
         for slots, known in zip(found, origins, strict=True):
             for first in range(0, len(known), _BLOCK):
-                views = [_view(series, logged=logged) for series in known[first : first + _BLOCK]]
+                views = [_view(series, logged=logged, whole=False) for series in known[first : first + _BLOCK]]
                 for position, forecast in _extend(learnt, views, horizon).items():
                     slots[first + position].append(forecast)
     return [[np.mean(parts, axis=0) if parts else None for parts in slots] for slots in found]
 
 
-def _view(series: Series, *, logged: bool) -> View | None:
-    """The series in one view; None where it lacks three cycles, varies nowhere, or cannot be logged."""
+def _view(series: Series, *, logged: bool, whole: bool) -> View | None:
+    """The series in one view, whole or its end; None where it lacks three cycles, varies nowhere of late, or cannot be logged."""
     y = series.filled
     seasons = [m for m in series.seasons if 3 * m <= y.size]
-    season = (seasons[0] if logged else seasons[-1]) if seasons else 1
+    season, day = ((seasons[0] if logged else seasons[-1]), seasons[0]) if seasons else (1, 1)
     if y.size < 3 * season + 8 or (logged and (y.min() < 0 or y.max() <= 0)):
         return None
+    period = lcm(season, day)
+    end = y[max(0, y.size - _RECENT * season) // period * period :]
     # log1p of values whose largest lies in [1, 2) bends ordinary values little and keeps zeros in range.
-    values = np.log1p(y) if logged else y
-    unit = float(np.abs(values[season:] - values[:-season]).mean()) or float(values.std())
+    recent = np.log1p(end) if logged else end
+    unit = float(np.abs(recent[season:] - recent[:-season]).mean()) or float(recent.std())
     if not unit > 0 or not np.isfinite(unit):
         return None
-    centre = float(values.mean())
-    return View((values - centre) / unit, season, seasons[0] if seasons else 1, centre, unit, logged)
+    centre = float(recent.mean())
+    values = (np.log1p(y) if logged else y) if whole else recent
+    return View((values - centre) / unit, y.size, season, day, centre, unit, logged)
 
 
 def _learn(learner: Learner, known: Sequence[Series], horizon: int, seed: int, *, logged: bool) -> Learnt | None:
@@ -104,7 +114,7 @@ def _learn(learner: Learner, known: Sequence[Series], horizon: int, seed: int, *
     rng = np.random.default_rng(seed)
     if len(known) > _MAX_TEACHERS:
         known = [known[i] for i in np.sort(rng.choice(len(known), _MAX_TEACHERS, replace=False))]
-    views = [view for view in (_view(series, logged=logged) for series in known) if view is not None]
+    views = [view for view in (_view(series, logged=logged, whole=True) for series in known) if view is not None]
     if not views:
         return None
     rows = min(MAX_ROWS, max(_LEAST_ROWS, _ROWS_PER_SERIES * len(views)))
@@ -136,7 +146,7 @@ def _extend(model: Learnt, views: Sequence[View | None], horizon: int) -> dict[i
 
 def _reach(view: View, horizon: int) -> int:
     """The longest horizon that is learnt: two long seasons, a third of the history at most."""
-    return max(1, min(horizon, 2 * view.season if view.season > 1 else horizon, (view.z.size - 2 * view.season) // 3))
+    return max(1, min(horizon, 2 * view.season if view.season > 1 else horizon, (view.size - 2 * view.season) // 3))
 
 
 def _draw(view: View, horizon: int, rows: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
