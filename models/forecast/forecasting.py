@@ -38,7 +38,8 @@ def forecast(
 
     history: series_id, time (UTC), value; any order, gaps and repeats allowed (a step holds the mean of its values).
     season_lengths: in steps; a day and a week by default. levels: percent, each gives lo_<level> and hi_<level>.
-    models: names of `MEMBERS`; by default all, Prophet (about 1 s a series) only for few series where it may win. The
+    models: names of `MEMBERS`, for every series. By default all: cheap ones everywhere, dear ones in large calls only in the
+    series that the cheap ones forecast worst, Prophet (about 1 s a series) in calls of up to 20 series for two of them. The
     seasonal naive member always takes part; others count only where they beat it in the series' own backtest.
     lower, upper: bounds of mean and intervals, one number or a mapping of series_id. For capacity planning do not bound
     at the limit itself: clipped quantiles cannot say how likely it is to be passed.
@@ -48,7 +49,8 @@ def forecast(
     Equal input and seed give equal output.
 
     Returns series_id, time, model (members joined by +, the heaviest first), mean, lo_*, hi_*, status; a series without
-    forecast has one row of nulls whose status says why. Raises ValueError for unusable arguments or columns.
+    forecast has one row of nulls whose status says why. `mean` is the central forecast, a weighted median of the members;
+    a series that was at zero and never below has none below zero. Raises ValueError for unusable arguments or columns.
     Method: rolling-origin weights (Makridakis et al. 2020 on combinations), conformal intervals (see `intervals`).
     """
     check_arguments(horizon, levels, models)
