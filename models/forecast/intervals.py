@@ -76,7 +76,7 @@ def _standardise(errors: FloatArray, growth: FloatArray) -> tuple[FloatArray, Fl
     """Scale at the first step (series), and the errors at their step in units of the scale of older windows.
 
     So the units hold what a window can do to a scale that was learnt before it. The oldest window, and one before which
-    nothing was ever wrong, gives none, unless the series has no other.
+    nothing was ever wrong, gives none.
     """
     unit = errors / np.arange(1, errors.shape[2] + 1) ** growth[:, None, None]
     known = np.isfinite(unit)
@@ -85,8 +85,6 @@ def _standardise(errors: FloatArray, growth: FloatArray) -> tuple[FloatArray, Fl
     scale = total / np.maximum(count, 1)
     older = (total - sums.cumsum(axis=1)) / np.maximum(count - counts.cumsum(axis=1), 1)
     older = np.where(older > 1e-9 * scale, older, np.nan)
-    alone = ~(np.isfinite(older) & (counts > 0)).any(axis=1, keepdims=True)
-    older = np.where(alone & (scale > 0), scale, older)
     flat = (unit / older[:, :, None]).reshape(len(errors), errors.shape[1] * errors.shape[2])
     return _NEXT * scale[:, 0], flat
 

@@ -29,7 +29,8 @@ _TREES: Final[dict[str, Any]] = {
 class Learnt(Protocol):
     """What a learner returns: seasonal differences from features."""
 
-    def predict(self, x: FloatArray) -> FloatArray: ...
+    def predict(self, x: FloatArray) -> FloatArray:
+        """One value per row."""
 
 
 Learner = Callable[[FloatArray, FloatArray, int], Learnt]
