@@ -50,10 +50,6 @@ class Contest:
         """(series, window): whether anything was observed there."""
         return np.asarray(np.isfinite(self.actual).any(axis=2))
 
-    def takes_part(self, name: str) -> BoolArray:
-        """(series): whether the member has a forecast and was judged."""
-        return np.asarray(np.isfinite(self.forecasts[name][:, 0]))
-
 
 def start(series: Sequence[Series], horizon: int) -> Contest:
     """The contest before any member has spoken."""

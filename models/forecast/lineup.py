@@ -31,7 +31,7 @@ MEMBERS: Final[dict[str, Member]] = {
         Member("trend_season", per_series(trend_season), limit=30_000),
         Member("recent_trend", per_series(recent_trend), limit=30_000),
         Member("ets", per_series(ets), limit=5_000),
-        Member("prophet", prophet_mean, limit=0, own_holidays=True),
+        Member("prophet", prophet_mean, own_holidays=True),
     )
 }
 _PROPHET_CALLS: Final = 20
