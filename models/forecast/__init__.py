@@ -4,7 +4,7 @@ Does not belong here: what a forecast means for a limit (`models.capacity`), los
 """
 
 from models.forecast.backtesting import backtest
-from models.forecast.contest import MEMBERS
 from models.forecast.forecasting import forecast
+from models.forecast.lineup import MEMBERS
 
 __all__ = ["MEMBERS", "backtest", "forecast"]

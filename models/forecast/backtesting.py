@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 
 from models.evaluation import coverage, crps, mase, seasonal_scale, smape
-from models.forecast.contest import combine, run_contest
+from models.forecast.combination import combine
 from models.forecast.forecasting import check_arguments
 from models.forecast.intervals import bands
+from models.forecast.lineup import run_contest
 from models.forecast.panel import MIN_POINTS, Panel, Series, build_panel
 from models.forecast.seasonality import FloatArray
 from models.series import NOT_ENOUGH_DATA, STATUS_OK, TIME
@@ -71,19 +72,19 @@ def _origins(series: Series, horizon: int, windows: int) -> list[int]:
 
 def _judge(chosen: Sequence[tuple[Series, int]], horizon: int, models: Sequence[str] | None) -> list[dict[str, Any]]:
     """One row per series and member at one origin."""
-    entries = run_contest([series.upto(cutoff) for series, cutoff in chosen], horizon, models, seed=0)
-    found: list[tuple[Series, int, str, FloatArray, FloatArray, float]] = []
-    for (series, cutoff), entry in zip(chosen, entries, strict=True):
-        for name, mean in entry.forecasts.items():
-            found.append((series, cutoff, name, mean, entry.errors[name], entry.seconds[name]))
-        if (best := combine(entry, horizon)) is not None:
-            found.append((series, cutoff, COMBINATION, best.mean, best.errors, sum(entry.seconds.values())))
+    if not chosen:
+        return []
+    contest = run_contest([series.upto(cutoff) for series, cutoff in chosen], horizon, models, seed=0)
+    best = combine(contest)
+    said = {name: (contest.forecasts[name], contest.errors[name], contest.seconds[name]) for name in contest.forecasts}
+    said[COMBINATION] = (best.means, best.errors, np.nansum(list(contest.seconds.values()), axis=0))
     rows = []
-    for name in dict.fromkeys(item[2] for item in found):
-        group = [item for item in found if item[2] == name]
-        offsets = bands([item[4] for item in group], _LEVELS, horizon)
-        for (series, cutoff, _, mean, _, seconds), band in zip(group, offsets, strict=True):
-            rows.append({"model": name, "seconds": seconds} | _losses(series, cutoff, mean, mean + band))
+    for name, (means, errors, seconds) in said.items():
+        part = np.flatnonzero(np.isfinite(means).all(axis=1)).tolist()
+        offsets = bands(errors[part], contest.reach[part], _LEVELS, horizon)
+        for i, band in zip(part, offsets, strict=True):
+            series, cutoff = chosen[i]
+            rows.append({"model": name, "seconds": float(seconds[i])} | _losses(series, cutoff, means[i], means[i] + band))
     return rows
 
 

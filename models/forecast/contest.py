@@ -1,6 +1,6 @@
-"""The rolling-origin contest of the members and how what they say is combined, per series.
+"""The rolling-origin contest: what each member would have said at earlier origins, with what was known then.
 
-Every number that decides comes from forecasts made at earlier origins with what was known then.
+All arrays run over the series of the call first, so that a fleet costs little more than its members.
 """
 
 from __future__ import annotations
@@ -13,151 +13,103 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from models.forecast.members import Member, ets, level_season, per_series, recent_trend, seasonal_naive, trend_season
+from models.forecast.members import Member
 from models.forecast.panel import Series
-from models.forecast.pooled import pooled
-from models.forecast.prophet_member import prophet_mean
 from models.forecast.seasonality import FloatArray
 
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
 NAIVE: Final = "seasonal_naive"
-MEMBERS: Final[dict[str, Member]] = {
-    member.name: member
-    for member in (
-        Member(NAIVE, per_series(seasonal_naive)),
-        Member("level_season", per_series(level_season)),
-        Member("trend_season", per_series(trend_season)),
-        Member("recent_trend", per_series(recent_trend)),
-        Member("ets", per_series(ets)),
-        Member("pooled", pooled),
-        Member("prophet", prophet_mean, on_request=True, own_holidays=True),
-    )
-}
 WINDOWS: Final = 4
 """Origins of the contest; one origin moves the ranking by far more than the members differ."""
-_POINTS: Final = 0.75
-"""Weight of single points in a loss, the rest is that of season-long means, which show drift: both of 1 and 0.5 were worse
-(on real hours the former, on weak trends under noise the latter)."""
-_TRIM: Final = 2.0
-"""A member with over this many times the error of the best one would only add noise."""
-_PROPHET_LIMIT: Final = 2
-"""Series that get Prophet unasked: at five fits each, about two seconds."""
-_STUBBORN: Final = 0.95
-"""A combination above this share of the naive error has found no structure: the expensive members may try."""
-_TWO_YEARS_US: Final = 730 * 86_400_000_000
 
 
 @dataclass
-class Entry:
-    """One series in the contest: per member its forecast, and its errors (window, step): actual minus forecast, or NaN.
+class Contest:
+    """What the members said about all series: forecasts (series, step) and errors (series, window, step), by member.
 
-    `seconds` is each member's time shared out over the series it forecast together.
+    Errors are actual minus forecast. NaN: nothing observed, or the member does not take part in this series.
+    `origins` holds the series as known at each of the `cutoffs`, the newest first; `seconds` each member's time shared out
+    over the series it forecast together. `floor` (series, origin, the end of the history last) bounds what they say.
     """
 
-    series: Series
-    reach: int
+    series: Sequence[Series]
+    horizon: int
+    reach: IntArray
+    cutoffs: IntArray
+    actual: FloatArray
+    origins: Sequence[Sequence[Series]]
+    floor: FloatArray
     forecasts: dict[str, FloatArray] = field(default_factory=dict)
     errors: dict[str, FloatArray] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    observed: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    seconds: dict[str, FloatArray] = field(default_factory=dict)
 
-    def judged(self, error: FloatArray) -> bool:
-        """Whether there are errors for every window in which anything was observed, and for one at least."""
-        seen = np.isfinite(error).any(axis=1)
-        return bool(seen.any() and (seen | ~self.observed).all())
-
-
-@dataclass(frozen=True)
-class Combination:
-    """What a series gets: weights by member, the mean, and the errors that this combination made out of sample."""
-
-    weights: dict[str, float]
-    mean: FloatArray
-    errors: FloatArray
+    @property
+    def observed(self) -> BoolArray:
+        """(series, window): whether anything was observed there."""
+        return np.asarray(np.isfinite(self.actual).any(axis=2))
 
 
-def run_contest(series: Sequence[Series], horizon: int, models: Sequence[str] | None, seed: int) -> list[Entry]:
-    """Forecasts for the horizon and errors at `WINDOWS` earlier origins of the naive member and the named ones.
-
-    By default all members take part, those `on_request` only for the series that `stubborn` picks.
-    """
-    entries = [_entry(s, horizon) for s in series]
-    for name, member in MEMBERS.items():
-        if models is None and member.on_request:
-            enter(stubborn(entries, horizon), member, horizon, seed)
-        elif models is None or name in models or name == NAIVE:
-            enter(entries, member, horizon, seed)
-    return entries
-
-
-def _entry(series: Series, horizon: int) -> Entry:
-    """A series at the start of the contest."""
-    reach, cutoffs = _cutoffs(series, horizon)
-    observed = np.array([np.isfinite(series.values[cut : cut + reach]).any() for cut in cutoffs])
-    return Entry(series, reach, observed=observed)
+def start(series: Sequence[Series], horizon: int) -> Contest:
+    """The contest before any member has spoken."""
+    plans = [_cutoffs(s, horizon) for s in series]
+    reach = np.array([reach for reach, _ in plans], dtype=np.int64)
+    actual = np.full((len(series), WINDOWS, int(reach.max(initial=1))), np.nan)
+    for row, s, (r, cuts) in zip(actual, series, plans, strict=True):
+        for window, cut in enumerate(cuts):
+            row[window, :r] = s.values[cut : cut + r]
+    origins = [[s.upto(cuts[window]) for s, (_, cuts) in zip(series, plans, strict=True)] for window in range(WINDOWS)]
+    cutoffs = np.array([cuts for _, cuts in plans], dtype=np.int64).reshape(-1, WINDOWS)
+    floor = np.array([[_floor(s) for s in known] for known in (*origins, series)]).T.reshape(-1, WINDOWS + 1)
+    return Contest(series, horizon, reach, cutoffs, actual, origins, floor)
 
 
-def enter(entries: Sequence[Entry], member: Member, horizon: int, seed: int) -> None:
-    """Let one member forecast every entry at each origin and at the end of its history."""
-    if not entries:
-        return
+def _floor(series: Series) -> float:
+    """What no member may pass: 0 for a series that was at zero and never below."""
+    return 0.0 if np.nanmin(series.values) == 0 else -np.inf
+
+
+def enter(contest: Contest, member: Member, chosen: IntArray, seed: int) -> None:
+    """Let one member forecast the chosen series at each origin and at the end of their history."""
     started = perf_counter()
-    errors = [np.full((WINDOWS, entry.reach), np.nan) for entry in entries]
-    cutoffs = [_cutoffs(entry.series, horizon)[1] for entry in entries]
-    longest = max(entry.reach for entry in entries)
-    origins = [[entry.series.upto(cut[w]) for entry, cut in zip(entries, cutoffs, strict=True)] for w in range(WINDOWS)]
-    for window, forecasts in enumerate(member.predict(origins, longest, seed)):
-        for i, found in enumerate(forecasts):
-            if found is not None:
-                cut, reach, series = cutoffs[i][window], entries[i].reach, entries[i].series
-                mean = found[:reach] + (0 if member.own_holidays else series.effect[cut : cut + reach])
-                errors[i][window] = series.values[cut : cut + reach] - mean
-    last = member.predict([[entry.series for entry in entries]], horizon, seed)[0]
-    for entry, error, found in zip(entries, errors, last, strict=True):
-        if found is not None and np.isfinite(found).all() and entry.judged(error):
-            effect = 0 if member.own_holidays else entry.series.effect[entry.series.size : entry.series.size + horizon]
-            entry.forecasts[member.name] = np.asarray(found + effect)
-            entry.errors[member.name] = error
-        entry.seconds[member.name] = (perf_counter() - started) / len(entries)
+    longest = contest.actual.shape[2]
+    said = np.full(contest.actual.shape, np.nan)
+    forecasts = np.full((len(contest.series), contest.horizon), np.nan)
+    if chosen.size:
+        last = [contest.series[i] for i in chosen]
+        origins = [[known[i] for i in chosen] for known in contest.origins]
+        for window, found in enumerate(member.predict(origins, longest, seed)):
+            _fill(said[:, window], chosen, found)
+        _fill(forecasts, chosen, member.predict([last], contest.horizon, seed)[0])
+        if not member.own_holidays:
+            _add_holidays(contest, chosen, said, forecasts)
+    forecasts = np.maximum(forecasts, contest.floor[:, -1:])
+    errors = contest.actual - np.maximum(said, contest.floor[:, :-1, None])
+    seen = np.isfinite(errors).any(axis=2)
+    judged = seen.any(axis=1) & (seen | ~contest.observed).all(axis=1) & np.isfinite(forecasts).all(axis=1)
+    forecasts[~judged] = errors[~judged] = np.nan
+    contest.forecasts[member.name], contest.errors[member.name] = forecasts, errors
+    seconds = np.full(len(contest.series), np.nan)
+    seconds[chosen] = (perf_counter() - started) / max(1, chosen.size)
+    contest.seconds[member.name] = seconds
 
 
-def combine(entry: Entry, horizon: int) -> Combination | None:
-    """Inverse-squared-error weights of the members that beat the seasonal naive one; None when there is no forecast.
-
-    The errors of a window come from weights chosen on the other windows, and when these combined errors are not below
-    the naive member's, the naive member stands alone.
-    """
-    names = list(entry.forecasts)
-    if not names:
-        return None
-    stacked = np.stack([entry.errors[name][entry.observed] for name in names])
-    losses = np.stack([_losses(errors, entry, horizon) for errors in stacked])
-    naive = names.index(NAIVE) if NAIVE in names else None
-    weights = _weights(losses.mean(axis=1), naive)
-    errors = np.empty_like(stacked[0])
-    for window in range(errors.shape[0]):
-        others = np.delete(losses, window, axis=1).mean(axis=1) if losses.shape[1] > 1 else losses[:, 0]
-        errors[window] = np.tensordot(_weights(others, naive), stacked[:, window], axes=1)
-    if naive is not None and len(names) > 1:
-        combined = float(_losses(errors, entry, horizon).mean())
-        if combined >= float(losses[naive].mean()):
-            weights, errors = np.eye(len(names))[naive], stacked[naive]
-    mean = sum((w * entry.forecasts[n] for w, n in zip(weights, names, strict=True) if w > 0), np.zeros(horizon))
-    return Combination({n: float(w) for n, w in zip(names, weights, strict=True) if w > 0}, np.asarray(mean), errors)
+def _fill(rows: FloatArray, chosen: IntArray, found: Sequence[FloatArray | None]) -> None:
+    """Put what a member found into the rows of the chosen series."""
+    at = [position for position, one in enumerate(found) if one is not None]
+    if at:
+        rows[chosen[at]] = np.stack([one for one in found if one is not None])
 
 
-def stubborn(entries: Sequence[Entry], horizon: int) -> list[Entry]:
-    """The few entries where an expensive member may win: holidays, over two years, or no structure found yet."""
-    ranked: list[tuple[float, int]] = []
-    for position, entry in enumerate(entries):
-        combination = combine(entry, horizon)
-        if combination is None or NAIVE not in entry.errors:
-            continue
-        naive = float(_losses(entry.errors[NAIVE][entry.observed], entry, horizon).mean())
-        share = float(_losses(combination.errors, entry, horizon).mean()) / naive if naive > 0 else 0.0
-        long = entry.series.size * entry.series.step_us >= _TWO_YEARS_US
-        if naive > 0 and (share >= _STUBBORN or long or entry.series.holiday.any()):
-            ranked.append((-share, position))
-    return [entries[position] for _, position in sorted(ranked)[:_PROPHET_LIMIT]]
+def _add_holidays(contest: Contest, chosen: IntArray, said: FloatArray, forecasts: FloatArray) -> None:
+    """Add what holidays do to the forecasts of members that know none."""
+    for i in chosen:
+        series = contest.series[i]
+        if series.holiday.any():
+            for window, cut in enumerate(contest.cutoffs[i]):
+                said[i, window, : contest.reach[i]] += series.effect[cut : cut + contest.reach[i]]
+            forecasts[i] += series.effect[series.size : series.size + contest.horizon]
 
 
 def _cutoffs(series: Series, horizon: int) -> tuple[int, list[int]]:
@@ -172,32 +124,3 @@ def _cutoffs(series: Series, horizon: int) -> tuple[int, list[int]]:
     wanted = max(reach, (series.seasons[-1] // WINDOWS + 1) if series.seasons else reach)
     step = max(1, min(wanted, room // (WINDOWS - 1)))
     return reach, [max(n - reach - step * window, 2) for window in range(WINDOWS)]
-
-
-def _losses(errors: FloatArray, entry: Entry, horizon: int) -> FloatArray:
-    """Loss of each window: weighted mean of the absolute errors of single points and of season-long means.
-
-    Season-long means show drift, which single points drown in noise that all members share. When the horizon goes
-    beyond what the contest sees, only its far half counts, because that is nearer to what is asked.
-    """
-    if horizon > entry.reach:
-        errors = errors[:, entry.reach // 2 :]
-    season = entry.series.seasons[-1] if entry.series.seasons else 1
-    length = min(season, errors.shape[1])
-    cut = errors[:, errors.shape[1] % length :]
-    filled = np.where(np.isfinite(cut), cut, 0.0).reshape(cut.shape[0], -1, length)
-    known = np.isfinite(cut).reshape(filled.shape).sum(axis=2)
-    means = np.abs(filled.sum(axis=2)) / np.maximum(known, 1)
-    seen = np.isfinite(errors).sum(axis=1)
-    points = np.where(np.isfinite(errors), np.abs(errors), 0.0).sum(axis=1) / np.maximum(seen, 1)
-    return np.asarray(_POINTS * points + (1 - _POINTS) * means.mean(axis=1))
-
-
-def _weights(losses: FloatArray, naive: int | None) -> FloatArray:
-    """Weights that sum to one; ties and perfect members share evenly."""
-    best = float(losses.min())
-    chosen = losses <= max(_TRIM * best, best + 1e-12)
-    if naive is not None:
-        chosen &= losses <= losses[naive]
-    raw = np.where(chosen, 1 / np.maximum(losses, max(best, 1e-12)) ** 2, 0.0)
-    return np.asarray(raw / raw.sum())

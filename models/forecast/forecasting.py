@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from models.forecast.contest import MEMBERS, Combination, Entry, combine, run_contest
+from models.forecast.combination import Combination, combine
+from models.forecast.contest import Contest
 from models.forecast.intervals import bands
+from models.forecast.lineup import MEMBERS, run_contest
 from models.forecast.panel import Panel, build_panel
 from models.forecast.seasonality import FloatArray
 from models.series import NOT_ENOUGH_DATA, STATUS_OK, TIME, failed
@@ -36,7 +38,8 @@ def forecast(
 
     history: series_id, time (UTC), value; any order, gaps and repeats allowed (a step holds the mean of its values).
     season_lengths: in steps; a day and a week by default. levels: percent, each gives lo_<level> and hi_<level>.
-    models: names of `MEMBERS`; by default all, Prophet (about 1 s a series) only for few series where it may win. The
+    models: names of `MEMBERS`, for every series. By default all: cheap ones everywhere, dear ones in large calls only in the
+    series that the cheap ones forecast worst, Prophet (about 1 s a series) in calls of up to 20 series for two of them. The
     seasonal naive member always takes part; others count only where they beat it in the series' own backtest.
     lower, upper: bounds of mean and intervals, one number or a mapping of series_id. For capacity planning do not bound
     at the limit itself: clipped quantiles cannot say how likely it is to be passed.
@@ -46,14 +49,14 @@ def forecast(
     Equal input and seed give equal output.
 
     Returns series_id, time, model (members joined by +, the heaviest first), mean, lo_*, hi_*, status; a series without
-    forecast has one row of nulls whose status says why. Raises ValueError for unusable arguments or columns.
+    forecast has one row of nulls whose status says why. `mean` is the central forecast, a weighted median of the members;
+    a series that was at zero and never below has none below zero. Raises ValueError for unusable arguments or columns.
     Method: rolling-origin weights (Makridakis et al. 2020 on combinations), conformal intervals (see `intervals`).
     """
     check_arguments(horizon, levels, models)
     panel = build_panel(history, horizon=horizon, freq=freq, season_lengths=season_lengths, holidays=holidays, breaks=breaks)
-    entries = run_contest(panel.ready, horizon, models, seed)
-    combinations = [combine(entry, horizon) for entry in entries]
-    return _frame(panel, entries, combinations, levels, horizon, lower, upper)
+    contest = run_contest(panel.ready, horizon, models, seed)
+    return _frame(panel, contest, combine(contest), levels, lower, upper)
 
 
 def check_arguments(horizon: int, levels: Sequence[int], models: Sequence[str] | None) -> None:
@@ -66,41 +69,49 @@ def check_arguments(horizon: int, levels: Sequence[int], models: Sequence[str] |
         raise ValueError(f"models {unknown} are not known; choose from {list(MEMBERS)}")
 
 
-def _frame(
-    panel: Panel,
-    entries: Sequence[Entry],
-    combinations: Sequence[Combination | None],
-    levels: Sequence[int],
-    horizon: int,
-    lower: Bound,
-    upper: Bound,
-) -> pl.DataFrame:
-    """The result frame: forecasts first, then one row for each series without."""
-    wanted = sorted(levels)
-    offsets = iter(bands([c.errors for c in combinations if c is not None], wanted, horizon))
-    parts: list[pl.DataFrame] = []
-    silent: list[tuple[Any, str]] = [(key, NOT_ENOUGH_DATA) for key in panel.lacking]
-    schema = _schema(panel, wanted)
-    for entry, combination in zip(entries, combinations, strict=True):
-        key = entry.series.key
-        if combination is None:
-            unjudged = not entry.observed.any()
-            silent.append((key, NOT_ENOUGH_DATA if unjudged else failed("no member gave a forecast")))
-            continue
-        columns = _bounded(entry, combination, next(offsets), _bound(lower, key), _bound(upper, key))
-        if not np.isfinite(columns[0]).all():
-            silent.append((key, failed("the values are too large to forecast")))
-            continue
-        label = "+".join(sorted(combination.weights, key=lambda n: (-round(combination.weights[n], 6), n)))
-        data: dict[str, Any] = {"series_id": pl.repeat(key, horizon, dtype=panel.key_type, eager=True)}
-        data["time"] = pl.Series(entry.series.times_us(entry.series.size, horizon)).cast(TIME)
-        data["model"] = [label] * horizon
-        data |= dict(zip(["mean", *_band_names(wanted)], columns, strict=True))
-        parts.append(pl.DataFrame(data | {"status": [STATUS_OK] * horizon}, schema=schema))
-    nothing = dict.fromkeys(list(schema)[1:-1])
-    rows = [{"series_id": key, "status": status} | nothing for key, status in silent]
-    parts.append(pl.DataFrame(rows, schema=schema))
-    return pl.concat(parts).sort("series_id", "time", maintain_order=True)
+def _frame(panel: Panel, contest: Contest, combination: Combination, levels: Sequence[int], lower: Bound, upper: Bound) -> pl.DataFrame:
+    """The result frame: forecasts, and one row for each series without."""
+    wanted, horizon, schema = sorted(levels), contest.horizon, _schema(panel, sorted(levels))
+    keys = [series.key for series in panel.ready]
+    columns = _columns(contest, combination, wanted, [[_bound(bound, key) for key in keys] for bound in (lower, upper)])
+    said = np.asarray(np.isfinite(combination.means).all(axis=1), dtype=np.bool_)
+    spoken = np.asarray(np.isfinite(columns[:, 0]).all(axis=1), dtype=np.bool_)
+    unjudged = np.asarray(~contest.observed.any(axis=1), dtype=np.bool_)
+    reasons = [NOT_ENOUGH_DATA, failed("no member gave a forecast"), failed("the values are too large to forecast")]
+    silent = [(keys[i], reasons[2 if said[i] else 0 if unjudged[i] else 1]) for i in np.flatnonzero(~spoken)]
+    silent += [(key, NOT_ENOUGH_DATA) for key in panel.lacking]
+    at = np.flatnonzero(spoken)
+    repeated = np.repeat(np.arange(at.size), horizon)
+    times = [panel.ready[i].times_us(panel.ready[i].size, horizon) for i in at]
+    labels = _labels(combination)
+    data: dict[str, Any] = {
+        "series_id": pl.Series([keys[i] for i in at], dtype=panel.key_type).gather(repeated),
+        "time": pl.Series(np.concatenate([np.empty(0, np.int64), *times])).cast(TIME),
+        "model": pl.Series([labels[i] for i in at], dtype=pl.String).gather(repeated),
+    }
+    data |= {name: columns[at, i].ravel() for i, name in enumerate(["mean", *_band_names(wanted)])}
+    found = pl.DataFrame(data | {"status": pl.Series([STATUS_OK], dtype=pl.String).gather(np.zeros_like(repeated))}, schema=schema)
+    rows = [{"series_id": key, "status": status} | dict.fromkeys(list(schema)[1:-1]) for key, status in silent]
+    return pl.concat([found, pl.DataFrame(rows, schema=schema)]).sort("series_id", "time", maintain_order=True)
+
+
+def _columns(contest: Contest, combination: Combination, levels: Sequence[int], bounds: Sequence[Sequence[float]]) -> FloatArray:
+    """(series, column, step): mean, then lower and upper of each level, in the unit of the history and within the bounds."""
+    offsets = bands(combination.errors, contest.reach, levels, contest.horizon)
+    means = combination.means[:, None, :]
+    scale, low, high = (np.array(x, np.float64).reshape(-1, 1, 1) for x in ([s.scale for s in contest.series], *bounds))
+    with np.errstate(over="ignore"):
+        rows = np.concatenate([means, means + offsets], axis=1) * scale
+    return np.asarray(np.fmin(np.fmax(rows, np.where(np.isnan(rows), np.nan, low)), high))
+
+
+def _labels(combination: Combination) -> list[str]:
+    """The members of each series joined by +, the heaviest first."""
+    order = sorted(range(len(combination.names)), key=lambda i: combination.names[i])
+    rounded = combination.weights[order].round(6)
+    heaviest = np.argsort(-rounded, axis=0, kind="stable")
+    weighty = combination.weights[order] > 0
+    return ["+".join(combination.names[order[i]] for i in ranked if weighty[i, series]) for series, ranked in enumerate(heaviest.T)]
 
 
 def _schema(panel: Panel, levels: Sequence[int]) -> dict[str, Any]:
@@ -115,12 +126,6 @@ def _schema(panel: Panel, levels: Sequence[int]) -> dict[str, Any]:
 def _band_names(levels: Sequence[int]) -> list[str]:
     """lo_80, hi_80, lo_95, ... in the order in which `bands` gives them."""
     return [f"{side}_{level}" for level in levels for side in ("lo", "hi")]
-
-
-def _bounded(entry: Entry, combination: Combination, offsets: FloatArray, low: float, high: float) -> list[FloatArray]:
-    """Mean, then lower and upper of each level, in the unit of the history and within the bounds."""
-    rows = np.vstack([combination.mean, combination.mean + offsets]) * entry.series.scale
-    return list(np.fmin(np.fmax(rows, low), high))
 
 
 def _bound(bound: Bound, key: Any) -> float:

@@ -22,12 +22,13 @@ Forecasts = list[FloatArray | None]
 class Member:
     """One way to forecast: `predict(origins, horizon, seed)`, origins newest first, each all series as known there.
 
-    A member that is `on_request` runs unasked only where it may win; one with `own_holidays` needs no effect added.
+    limit: points of history that it looks at unasked in one call, None for any number; in larger calls it runs only for
+    the series that screening ranks first. One with `own_holidays` needs no effect added.
     """
 
     name: str
     predict: Callable[[Sequence[Sequence[Series]], int, int], list[Forecasts]]
-    on_request: bool = False
+    limit: int | None = None
     own_holidays: bool = False
 
 

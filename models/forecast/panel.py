@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from models.forecast.seasonality import FloatArray, fill_gaps, usable_seasons
-from models.series import ANY_TYPE, TIME, clean_history, ensure_columns, regular_grid, season_lengths_of, step_of
+from models.series import ANY_TYPE, TIME, clean_history, ensure_columns, season_lengths_of, step_of
 
 MAX_POINTS: Final = 20_000
 """The newest grid points of a series that are used: 2.3 years of hours, 69 days of 5 minutes."""
@@ -52,11 +52,12 @@ class Series:
 
     def upto(self, cutoff: int) -> Series:
         """The series as it was known after its first `cutoff` points."""
-        values, plain = self.values[:cutoff], np.where(self.holiday[:cutoff], np.nan, self.values[:cutoff])
+        values = self.values[:cutoff]
         seasons = usable_seasons(self.seasons, cutoff)
-        gaps = bool(np.isnan(plain).any())
-        filled = fill_gaps(plain, seasons) if gaps else self.filled[:cutoff]
-        return replace(self, values=values, filled=filled, seasons=seasons)
+        if self.filled is self.values:
+            return replace(self, values=values, filled=values, seasons=seasons)
+        plain = np.where(self.holiday[:cutoff], np.nan, values)
+        return replace(self, values=values, filled=fill_gaps(plain, seasons), seasons=seasons)
 
     def times_us(self, first: int, count: int) -> npt.NDArray[np.int64]:
         """Times of grid points `first`... in microseconds since 1970."""
@@ -92,28 +93,50 @@ def build_panel(
     if any(m < 2 for m in seasons):
         raise ValueError(f"season_lengths {seasons} are steps of freq: each must be 2 or more")
     cleaned = clean_history(history)
-    recent = cleaned.filter(pl.col("time") > pl.col("time").max().over("series_id") - MAX_POINTS * step)
-    grid = regular_grid(recent, freq=step)
-    observed = grid.filter(pl.col("value").is_finite())
     holiday_days, break_times = _holiday_days(holidays), _last_breaks(breaks)
+    step_us = step // _MICROSECOND
+    times, values = cleaned["time"].dt.epoch("us").to_numpy(), cleaned["value"].fill_null(float("nan")).to_numpy()
     ready: list[Series] = []
-    seen: set[Any] = set()
-    for (key,), part in observed.group_by("series_id", maintain_order=True):
-        series = _series(key, part, step // _MICROSECOND, seasons, horizon, break_times.get(key))
-        if series is not None:
+    lacking: list[Any] = []
+    end = 0
+    for count, key in cleaned["series_id"].rle().struct.unnest().iter_rows():
+        begin, end = end, end + count
+        first, grid = _on_grid(times[begin:end], values[begin:end], step_us)
+        series = _series(key, first, grid, step_us, seasons, horizon, break_times.get(key))
+        if series is None:
+            lacking.append(key)
+        else:
             days = holiday_days.get(None, set()) | holiday_days.get(key, set())
             ready.append(_with_holidays(series, days, horizon))
-            seen.add(key)
-    keys = cleaned["series_id"].unique(maintain_order=True).to_list()
-    return Panel(ready, [k for k in keys if k not in seen], cleaned.schema["series_id"], step)
+    return Panel(ready, lacking, cleaned.schema["series_id"], step)
 
 
-def _series(key: Any, part: pl.DataFrame, step_us: int, seasons: Sequence[int], horizon: int, last_break: int | None) -> Series | None:
+def _on_grid(times: npt.NDArray[np.int64], values: FloatArray, step_us: int) -> tuple[int, FloatArray]:
+    """The first step and the means of the values in each step from the first to the last observed one, NaN without any.
+
+    times: ascending, in microseconds; of a longer series the newest `MAX_POINTS` steps stay.
+    """
+    known = np.isfinite(values)
+    if not known.all():
+        times, values = times[known], values[known]
+    if not values.size:
+        return 0, values
+    buckets = times // step_us
+    last = int(buckets[-1])
+    start = int(np.searchsorted(buckets, last - MAX_POINTS, side="right"))
+    buckets, values = buckets[start:] - buckets[start], values[start:]
+    first, size = last - int(buckets[-1]), int(buckets[-1]) + 1
+    if size == values.size and (np.diff(buckets) == 1).all():
+        return first, values
+    counts = np.bincount(buckets, minlength=size)
+    # A share of each value is added up, not the values, whose sum may pass the largest float.
+    return first, np.bincount(buckets, values / counts[buckets], minlength=size) / np.where(counts > 0, 1.0, np.nan)
+
+
+def _series(
+    key: Any, first: int, values: FloatArray, step_us: int, seasons: Sequence[int], horizon: int, last_break: int | None
+) -> Series | None:
     """The series on its grid, or None when there is too little of it."""
-    buckets = part["time"].dt.epoch("us").to_numpy() // step_us
-    first = int(buckets[0])
-    values = np.full(int(buckets[-1]) - first + 1, np.nan)
-    values[buckets - first] = part["value"].to_numpy()
     if last_break is not None:
         values, cut = _discount(values, -(-last_break // step_us) - first, seasons)
         first += cut
@@ -124,8 +147,9 @@ def _series(key: Any, part: pl.DataFrame, step_us: int, seasons: Sequence[int], 
     scale = 2.0 ** int(np.floor(np.log2(largest))) if largest > 1e-290 else 1.0
     values = values / scale
     usable = usable_seasons(seasons, values.size)
-    none = np.zeros(values.size + horizon)
-    return Series(key, first, step_us, scale, values, fill_gaps(values, usable), usable, none, none.astype(bool))
+    # Views of one number: a fleet's holidays, where there are none, take no memory.
+    effect, holiday = np.broadcast_to(0.0, values.size + horizon), np.broadcast_to(False, values.size + horizon)
+    return Series(key, first, step_us, scale, values, fill_gaps(values, usable), usable, effect, holiday)
 
 
 def _discount(values: FloatArray, position: int, seasons: Sequence[int]) -> tuple[FloatArray, int]:

@@ -123,27 +123,30 @@ def fill_gaps(values: FloatArray, seasons: Sequence[int]) -> FloatArray:
     base = np.interp(index, known, values[known])
     season = next((m for m in reversed(seasons) if known.size >= 2 * m), 1)
     trend = np.interp(index, *_coarse_line(values, season))
-    detrended = values - trend
     profile = np.zeros(season)
-    for phase in range(season) if season > 1 else ():
-        seen = detrended[phase::season]
-        seen = seen[np.isfinite(seen)]
-        profile[phase] = np.median(seen) if seen.size else 0.0
+    if season > 1:
+        padded = np.full(-(-values.size // season) * season, np.nan)
+        padded[: values.size] = values - trend
+        profile = np.nan_to_num(_median_of_known(padded.reshape(-1, season).T))
     phases = profile[index % season]
     base = np.interp(index, known, values[known] - phases[known]) + phases
     return np.where(missing, base, values)
 
 
 def _coarse_line(values: FloatArray, season: int) -> tuple[FloatArray, FloatArray]:
-    """Middles and medians of the season-long blocks that hold any value."""
-    middles, medians = [], []
-    for start in range(0, values.size, season * max(1, values.size // (season * MAX_BLOCKS))):
-        block = values[start : start + season]
-        seen = block[np.isfinite(block)]
-        if seen.size:
-            middles.append(start + season / 2)
-            medians.append(float(np.median(seen)))
-    return np.array(middles), np.array(medians)
+    """Middles and medians of at most `MAX_BLOCKS` season-long blocks, evenly spread, that hold any value."""
+    starts = np.arange(0, values.size, season * max(1, values.size // (season * MAX_BLOCKS)))
+    at = starts[:, None] + np.arange(season)
+    medians = _median_of_known(np.where(at < values.size, values[np.minimum(at, values.size - 1)], np.nan))
+    known = np.isfinite(medians)
+    return np.asarray(starts[known] + season / 2, dtype=np.float64), medians[known]
+
+
+def _median_of_known(rows: FloatArray) -> FloatArray:
+    """Median of each row without its NaNs; NaN for a row without any value."""
+    ordered, count = np.sort(rows, axis=1), np.isfinite(rows).sum(axis=1)[:, None]
+    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, rows.shape[1] - 1)
+    return np.asarray((np.take_along_axis(ordered, low, axis=1) + np.take_along_axis(ordered, high, axis=1))[:, 0] / 2)
 
 
 def _phase_values(rest: FloatArray, m: int) -> FloatArray:

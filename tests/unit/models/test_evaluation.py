@@ -182,3 +182,32 @@ def test_times_and_numbers_do_not_mix() -> None:
         ev.precision_recall([1.0], [2.0], timedelta(1))
     with pytest.raises(ValueError, match="negative"):
         ev.precision_recall([1.0], [2.0], -1)
+
+
+def test_pinball_and_owa_equal_plain_loops_and_pinball_agrees_with_scikit_learn() -> None:
+    from sklearn.metrics import mean_pinball_loss
+
+    quantiles = PREDICTED[..., None] + np.array([-4.0, -2.0, 0.0, 2.0, 4.0])
+    found = ev.pinball(with_gaps(ACTUAL), quantiles, PROBABILITIES)
+    for i, actual in enumerate(with_gaps(ACTUAL)):
+        seen = np.isfinite(actual)
+        for k, p in enumerate(PROBABILITIES):
+            terms = [max(p * (a - q), (p - 1) * (a - q)) for a, q in zip(actual[seen], quantiles[i, seen, k], strict=True)]
+            assert found[i, k] == pytest.approx(sum(terms) / len(terms), rel=1e-12)
+            assert found[i, k] == pytest.approx(mean_pinball_loss(actual[seen], quantiles[i, seen, k], alpha=p), rel=1e-12)
+    losses = np.abs(RNG.normal(1, 0.2, (4, 6)))
+    slow = [(a / c + b / d) / 2 for a, b, c, d in zip(*losses, strict=True)]
+    np.testing.assert_allclose(ev.owa(*losses), slow, rtol=1e-12)
+
+
+def test_seasonal_scale_agrees_with_scikit_learn_and_coverage_with_a_loop_over_gaps() -> None:
+    from sklearn.metrics import mean_absolute_error
+
+    theirs = [mean_absolute_error(row[7:], row[:-7]) for row in HISTORY]
+    np.testing.assert_allclose(ev.seasonal_scale(HISTORY, 7), theirs, rtol=1e-12)
+    holed = with_gaps(ACTUAL)
+    slow = []
+    for actual, predicted in zip(holed, PREDICTED, strict=True):
+        inside = [abs(a - p) <= 1 for a, p in zip(actual, predicted, strict=True) if not math.isnan(a)]
+        slow.append(sum(inside) / len(inside))
+    np.testing.assert_allclose(ev.coverage(holed, PREDICTED - 1, PREDICTED + 1), slow)

@@ -97,3 +97,13 @@ def test_grid_keeps_the_newest_points_of_a_series_that_is_too_long(monkeypatch: 
 
 def test_failed_is_one_short_line() -> None:
     assert series.failed("a\n b" + "c" * 500) == "failed:a b" + "c" * 197
+
+
+def test_a_history_in_order_is_cleaned_like_one_that_is_not() -> None:
+    times = [datetime(2026, 1, 1) + timedelta(hours=i) for i in range(5)]
+    rows = {"series_id": ["a"] * 5 + ["b"] * 5, "time": times * 2, "value": [1.0, float("nan"), 3.0, float("inf"), 5.0] * 2}
+    ordered = pl.DataFrame(rows)
+    assert series.clean_history(ordered).equals(series.clean_history(ordered.reverse()))
+    repeated = pl.concat([ordered, ordered.tail(1).with_columns(value=pl.lit(9.0))])
+    assert series.clean_history(repeated)["value"].to_list()[-1] == 9.0
+    assert series.clean_history(repeated).height == 10
