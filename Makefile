@@ -55,6 +55,7 @@ bench: peers  ## Side-by-side measurements; see benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.kill
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.changepoints
+	$(BIN)/python -m benchmarks.forecast
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.truth
 	$(BIN)/python -m benchmarks.anomaly
