@@ -105,7 +105,7 @@ def clean_history(history: pl.DataFrame) -> pl.DataFrame:
     if not frame.select(pl.col("value").is_finite().all(ignore_nulls=True)).item():
         frame = frame.with_columns(value=pl.when(pl.col("value").is_finite()).then(pl.col("value")))
     # Most histories come in order and without repeats; to see that costs a tenth of putting them in order.
-    if frame.select(_ascending("series_id", "time")).item():
+    if not frame.schema["series_id"].is_nested() and frame.select(_ascending("series_id", "time")).item():
         return frame
     return frame.unique(["series_id", "time"], keep="last", maintain_order=True).sort("series_id", "time", maintain_order=True)
 

@@ -54,7 +54,8 @@ def backtest(
     for window in range(windows):
         chosen = [(panel.ready[p], cuts[window]) for p, cuts in origins.items() if window < len(cuts)]
         rows += _judge(chosen, horizon, models)
-    silent = panel.lacking + [panel.ready[p].key for p, cuts in origins.items() if not cuts]
+    judged = {row["series_id"] for row in rows}
+    silent = panel.lacking + [series.key for series in panel.ready if series.key not in judged]
     rows += [{"series_id": key, "status": NOT_ENOUGH_DATA} for key in silent]
     return pl.DataFrame(rows, schema=_schema(panel)).sort("series_id", "cutoff", "model", maintain_order=True)
 

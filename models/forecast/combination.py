@@ -126,6 +126,7 @@ def _weights(losses: FloatArray, naive: int) -> FloatArray:
     """Weights (member, series) that sum to one; ties and perfect members share evenly, infinite losses get none."""
     best = losses.min(axis=0)
     chosen = np.isfinite(losses) & (losses <= np.maximum(_TRIM * best, best + 1e-12)) & (losses <= losses[naive])
+    best = np.where(np.isfinite(best), best, 1.0)
     raw = np.where(chosen, (np.maximum(best, 1e-12) / np.maximum(losses, np.maximum(best, 1e-12))) ** _POWER, 0.0)
     total = raw.sum(axis=0)
     return np.asarray(raw / np.where(total > 0, total, 1.0))

@@ -103,7 +103,7 @@ def _fill(rows: FloatArray, chosen: IntArray, found: Sequence[FloatArray | None]
 
 
 def _add_holidays(contest: Contest, chosen: IntArray, said: FloatArray, forecasts: FloatArray) -> None:
-    """Add what holidays do to the forecasts of members that know none."""
+    """Add what holidays do, by the whole history, to the forecasts of members that know none, at earlier origins, too."""
     for i in chosen:
         series = contest.series[i]
         if series.holiday.any():

@@ -75,7 +75,9 @@ def _frame(panel: Panel, contest: Contest, combination: Combination, levels: Seq
     keys = [series.key for series in panel.ready]
     columns = _columns(contest, combination, wanted, [[_bound(bound, key) for key in keys] for bound in (lower, upper)])
     said = np.asarray(np.isfinite(combination.means).all(axis=1), dtype=np.bool_)
-    spoken = np.asarray(np.isfinite(columns[:, 0]).all(axis=1), dtype=np.bool_)
+    scales = np.array([series.scale for series in panel.ready]).reshape(-1, 1)
+    with np.errstate(over="ignore"):
+        spoken = np.asarray(np.isfinite(combination.means * scales).all(axis=1), dtype=np.bool_)
     unjudged = np.asarray(~contest.observed.any(axis=1), dtype=np.bool_)
     reasons = [NOT_ENOUGH_DATA, failed("no member gave a forecast"), failed("the values are too large to forecast")]
     silent = [(keys[i], reasons[2 if said[i] else 0 if unjudged[i] else 1]) for i in np.flatnonzero(~spoken)]

@@ -64,7 +64,9 @@ def run_contest(series: Sequence[Series], horizon: int, models: Sequence[str] | 
         else:
             shares = share_of_naive(contest) if shares is None else shares
             ranked = np.argsort(-shares, kind="stable")
-            enter(contest, member, np.sort(ranked[points[ranked].cumsum() <= member.limit]), seed)
+            admitted = points[ranked].cumsum() <= member.limit
+            admitted[:1] = True  # however long it is: the limit is for large calls
+            enter(contest, member, np.sort(ranked[admitted]), seed)
     return contest
 
 

@@ -57,6 +57,8 @@ class Series:
         if self.filled is self.values:
             return replace(self, values=values, filled=values, seasons=seasons)
         plain = np.where(self.holiday[:cutoff], np.nan, values)
+        if not np.isfinite(plain).any():
+            plain = values
         return replace(self, values=values, filled=fill_gaps(plain, seasons), seasons=seasons)
 
     def times_us(self, first: int, count: int) -> npt.NDArray[np.int64]:
@@ -128,9 +130,13 @@ def _on_grid(times: npt.NDArray[np.int64], values: FloatArray, step_us: int) -> 
     first, size = last - int(buckets[-1]), int(buckets[-1]) + 1
     if size == values.size and (np.diff(buckets) == 1).all():
         return first, values
-    counts = np.bincount(buckets, minlength=size)
-    # A share of each value is added up, not the values, whose sum may pass the largest float.
-    return first, np.bincount(buckets, values / counts[buckets], minlength=size) / np.where(counts > 0, 1.0, np.nan)
+    starts = np.flatnonzero(np.diff(buckets, prepend=-1))
+    counts = np.diff(starts, append=values.size)
+    # A share of each value is added up, not the values, whose sum may pass the largest float; the mean of equal values is that value.
+    means = np.add.reduceat(values / np.repeat(counts, counts), starts)
+    grid = np.full(size, np.nan)
+    grid[buckets[starts]] = np.clip(means, np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts))
+    return first, grid
 
 
 def _series(

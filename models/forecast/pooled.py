@@ -31,6 +31,8 @@ _MAX_TEACHERS: Final = 500
 _MIN_ROWS: Final = 400
 _RECENT: Final = 8
 """Seasons at the end of a series that give its unit and its features: `_CYCLES` of them and those that lags go back."""
+_LEAST_UNIT: Final = 1e-6
+"""A series whose cycles differ by less of its range repeats itself up to rounding, and its noise would drown the others."""
 _BLOCK: Final = 500
 """Series that are forecast together, which bounds memory."""
 
@@ -103,7 +105,7 @@ def _view(series: Series, *, logged: bool, whole: bool) -> View | None:
     recent = np.log1p(end) if logged else end
     differences = np.abs(recent[season:] - recent[:-season])
     unit = float(differences.sum()) / differences.size or float(recent.std())
-    if not unit > 0 or not np.isfinite(unit):
+    if not unit > _LEAST_UNIT * float(np.ptp(recent)) or not np.isfinite(unit):
         return None
     centre = float(recent[-1])
     values = (np.log1p(y) if logged else y) if whole else recent

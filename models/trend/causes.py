@@ -43,7 +43,7 @@ def nearest_changes(
     Raises ValueError for missing columns or unusable types.
     """
     given = ensure_columns(points, _POINTS).with_row_index("_point")
-    known = ensure_columns(changes, _CHANGES).filter(~pl.col("kind").is_in(IDLE))
+    known = ensure_columns(changes, _CHANGES).filter(~pl.col("kind").is_in(IDLE).fill_null(value=False))
     reach = _reach(ensure_columns(dependencies, _EDGES), given.get_column("service").drop_nulls().unique())
     away = pl.col("time") - pl.col("_changed")
     near = (

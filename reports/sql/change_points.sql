@@ -40,11 +40,11 @@ told AS (
             'before': before, 'after': after, 'relative_change': relative_change,
             'relative_change_lo': relative_change_lo, 'relative_change_hi': relative_change_hi
         }, (weight, series_id))),
-        -- the nearest change, of this service alone or what it depends on
+        -- the nearest change, of this service alone or what it depends on, which counts as six hours further away
         unnest(if(common, NULL, min_by({
             'change_id': change_id, 'change_kind': change_kind, 'change_title': change_title, 'change_service': change_service,
             'change_distance_h': change_distance_h
-        }, abs(change_distance_h))))
+        }, abs(change_distance_h) + if(change_service = service, 0, 6))))
     FROM numbered
     GROUP BY common, whose, occasion
 )
