@@ -93,7 +93,9 @@ def _found(calm: Floats, edges: Places, width: int, shortest: int, per_day: floa
 
 
 def _cuts(values: Floats, noise: Noise, shortest: int, *, lines: bool) -> list[Cut]:
-    """The sure cuts of values (n,) in their noise."""
+    """The sure cuts of values (n,) in their noise; none without any, where values only follow a straight line."""
+    if noise.variance == 0:
+        return []
     rounding = (np.finfo(np.float64).eps * float(np.abs(values).max())) ** 2
     costs = piece_costs(values, max(noise.variance, rounding, np.finfo(np.float64).tiny), lines=lines)
     return sure_cuts(costs, best_cuts(costs, shortest), shortest, noise.freedom, ALPHA)

@@ -232,6 +232,12 @@ def test_a_bend_is_a_change_and_a_straight_line_is_none() -> None:
     assert change_points(history(x * 0.5 + noise), freq="1h").is_empty()
 
 
+@pytest.mark.parametrize("values", [np.arange(300.0), 1000 + np.arange(60.0), np.arange(720.0, 0.0, -1.0)])
+def test_a_counter_that_only_counts_does_not_change(values: np.ndarray) -> None:
+    """No noise says how unsure its rounding is."""
+    assert change_points(history(values)).is_empty()
+
+
 def test_every_extra_quiet_series_raises_q() -> None:
     rng = np.random.default_rng(10)
     step = history(rng.normal(size=200) + 1.6 * (np.arange(200) >= 100), series_id="step")
