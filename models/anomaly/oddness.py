@@ -63,8 +63,8 @@ def measures(values: Floats, forecast: Floats) -> Iterator[Floats]:
     """
     error = np.nan_to_num(values - forecast)
     yield np.abs(error)
-    yield np.abs(_window_mean(error, DRIFT))
-    yield _window_mean(np.abs(error), UNREST)
+    yield np.abs(window_mean(error, DRIFT))
+    yield window_mean(np.abs(error), UNREST)
     yield beyond_past(values)
     for window, half_life in ENTROPY_WINDOWS:
         yield unlike_past(values, window, half_life)
@@ -93,7 +93,7 @@ def unlike_past(values: Floats, window: int, half_life: int) -> Floats:
     bins = np.digitize(distance, BIN_EDGES)
     for k in range(len(BIN_EDGES) + 1):
         inside = (bins == k).astype(np.float64)
-        recent = _window_mean(inside, window)
+        recent = window_mean(inside, window)
         past = np.nan_to_num(_before(_average(inside, half_life), window)) + 0.01  # never surprised without end
         entropy += np.where(recent > 0, recent * np.log(np.maximum(recent, 1e-12) / past), 0.0)
     entropy[: 2 * window] = 0.0
@@ -117,7 +117,14 @@ def _before(values: Floats, by: int = 1) -> Floats:
     return np.concatenate([np.full(min(by, values.size), np.nan), values[: max(values.size - by, 0)]])
 
 
-def _window_mean(values: Floats, window: int) -> Floats:
-    """Mean of the last `window` elements, of what there is at the beginning counted as zero."""
-    sums = np.concatenate([np.zeros(window), np.cumsum(values)])
-    return np.asarray((sums[window:] - sums[: values.size]) / window)
+def window_mean(values: Floats, window: int) -> Floats:
+    """Mean of the last `window` elements, of what there is at the beginning counted as zero.
+
+    Sums begin anew with every `window` elements: what a huge value rounds away is there again once it has left.
+    """
+    parts = np.concatenate([np.zeros(window), values, np.zeros(-values.size % window)]).reshape(-1, window)
+    until = np.cumsum(parts, axis=1).ravel()
+    since = np.cumsum(parts[:, ::-1], axis=1)[:, ::-1].ravel()
+    last = np.arange(window, window + values.size)
+    first = last - window + 1
+    return np.asarray(np.where(first % window == 0, until[last], since[first] + until[last]) / window)

@@ -63,6 +63,14 @@ def test_tail_probability_and_beyond_past_equal_plain_loops(monkeypatch: pytest.
         assert beyond[i] == pytest.approx(outside / spread if spread else 0.0)
 
 
+@pytest.mark.parametrize(("n", "window"), [(0, 5), (3, 5), (10, 5), (301, 7), (50, 1)])
+def test_a_window_forgets_what_has_left_it(n: int, window: int) -> None:
+    values = np.random.default_rng(n).normal(size=n)
+    values[20:21] = 1e17
+    plain = [sum(values[max(i - window + 1, 0) : i + 1].tolist()) / window for i in range(n)]
+    np.testing.assert_allclose(oddness.window_mean(values, window), plain, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize(("window", "half_life"), oddness.ENTROPY_WINDOWS)
 def test_unlike_past_equals_the_plain_loop(window: int, half_life: int) -> None:
     values = np.random.default_rng(3).normal(size=500)
