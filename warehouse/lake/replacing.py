@@ -14,7 +14,7 @@ from warehouse.lake.catalog import MAINTENANCE
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import Partition, nothing, partitions
 from warehouse.lake.sorted_files import days_condition
-from warehouse.lake.transaction import transaction
+from warehouse.lake.transaction import refused, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,10 @@ def replace_files(
             lake.register(name, [p for r in done for p in r.paths], hive=definition is not None and definition.has_day)
             _refuse_other_rows(connection, name, where, done, message)
             within()
-    except duckdb.TransactionException:
-        return []
+    except duckdb.TransactionException as error:
+        if refused(error):
+            return []
+        raise LakeError(f"{message}: the commit to the {lake.catalog.kind} catalog failed: {error}") from error
     lake.step("replaced")
     return done
 

@@ -16,7 +16,6 @@ from uuid import uuid4
 import duckdb
 
 from warehouse.contracts import CONTRACTS
-from warehouse.errors import LakeError
 from warehouse.lake.lock import Held
 
 if TYPE_CHECKING:
@@ -31,8 +30,7 @@ BY_DAY = {c.storage_name for c in CONTRACTS.values() if c.has_day and c.shape in
 def transaction(lake: Lake, tables: Collection[str], held: Held, message: str, *, author: str = "lakebed") -> Iterator[None]:
     """Commit what the block does as one snapshot with a message, or nothing of it.
 
-    tables: where it lets DuckLake write, by storage name, beside the logs of every commit. held: of the lock, asked before the COMMIT.
-    Raises LakeError when the catalog does not answer for it, and leaves TransactionException as it is where another commit came between."""
+    tables: where it lets DuckLake write, by storage name, beside the logs of every commit. held: of the lock, asked before the COMMIT."""
     written = Written(lake, tables)
     lake.connection.execute("BEGIN")
     try:
@@ -40,10 +38,8 @@ def transaction(lake: Lake, tables: Collection[str], held: Held, message: str, *
         lake.connection.execute("CALL lake.set_commit_message(?, ?)", [author, message])
         held()
         written.commit()
-    except BaseException as error:
+    except BaseException:
         rollback(lake.connection)
-        if isinstance(error, duckdb.TransactionException) and not refused(error):
-            raise LakeError(f"{message}: the commit to the {lake.catalog.kind} catalog failed: {error}") from error
         raise
 
 

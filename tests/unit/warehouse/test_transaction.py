@@ -15,10 +15,9 @@ import duckdb
 import pytest
 
 from tests.lakes import open_lake
-from warehouse.errors import LakeError
 from warehouse.lake.lake import Lake
 from warehouse.lake.maintenance import tidy
-from warehouse.lake.transaction import LOGS, Written, transaction
+from warehouse.lake.transaction import LOGS, Written
 
 LOST = duckdb.TransactionException("server closed the connection unexpectedly")
 REFUSED = duckdb.TransactionException("Transaction conflict - another came first")
@@ -155,16 +154,3 @@ def test_what_a_killed_process_was_writing_again_is_swept(tmp_path: Path, monkey
         os.utime(left, (0, 0))
         assert tidy(lake).removed_orphans == 1
         assert on_disk(folder) == before
-
-
-@pytest.mark.parametrize(("failure", "told"), [(LOST, LakeError), (REFUSED, duckdb.TransactionException)])
-def test_a_commit_without_an_answer_is_an_error_of_the_lake(failure: duckdb.Error, told: type[Exception]) -> None:
-    """What came between is for the caller, who may try again."""
-
-    def fail() -> None:
-        raise failure
-
-    connection = SimpleNamespace(execute=lambda statement, *_: fail() if statement == "COMMIT" else None)
-    lake = SimpleNamespace(connection=connection, catalog=SimpleNamespace(kind="sqlite"), data_folder=None)
-    with pytest.raises(told, match=str(failure)), transaction(cast("Lake", lake), [], lambda: None, "states of raw.logs"):
-        pass
