@@ -1,8 +1,10 @@
-"""When a resource runs out, how sure that is, and how much to add: forecasts against limits.
+"""When a resource runs out, how sure that is, what to add and when to order: forecasts against limits, and what came of it.
 
 Does not belong here: the forecasts themselves (`models.forecast`), prices of capacity (`models.cost`).
 """
 
+from models.capacity.chances import exceedance
 from models.capacity.planning import plan
+from models.capacity.scenarios import what_if
 
-__all__ = ["plan"]
+__all__ = ["exceedance", "plan", "what_if"]
