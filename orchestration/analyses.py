@@ -22,7 +22,7 @@ LABELS = ["series_id", "subject", "service", "measure", "unit"]
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Tables that one analysis fills for the day it looks back from (`run` gives them without that day), and what it reads: frames, other
+    """Tables that one analysis fills for the day it looks back from and what it reads: frames, other
     tables, sections of the configuration, and what of a scenario concerns it (empty: nothing)."""
 
     name: str
@@ -43,7 +43,7 @@ def find_trends(history: History) -> Marts:
     about = daily.group_by(LABELS, maintain_order=True).agg(
         pl.col("value").mean().alias("mean"), pl.col("time").dt.date().n_unique().alias("history_days")
     )
-    return {"mart.trends": found.join(about, on="series_id", how="inner")}
+    return {"mart.trends": found.join(about, on="series_id", how="inner").pipe(_as_of, history)}
 
 
 def find_change_points(history: History) -> Marts:
@@ -55,7 +55,7 @@ def find_change_points(history: History) -> Marts:
     about = hourly.select("series_id", "service", "measure").unique(keep="first", maintain_order=True)
     located = found.join(about, on="series_id", how="left")
     linked = nearest_changes(located, history.frame("changes"), history.frame("service_dependencies"))
-    return {"mart.change_points": linked}
+    return {"mart.change_points": linked.pipe(_as_of, history)}
 
 
 def find_anomalies(history: History) -> Marts:
@@ -66,14 +66,14 @@ def find_anomalies(history: History) -> Marts:
     scored = score(hourly.select("series_id", "time", "value"), freq="1h").filter(pl.col("is_anomaly"))
     about = hourly.select("series_id", "service", "measure").unique(keep="first", maintain_order=True)
     columns = ["series_id", "service", "measure", "time", "value", "expected", "score", "status"]
-    return {"mart.anomalies": scored.join(about, on="series_id", how="left").select(columns)}
+    return {"mart.anomalies": scored.join(about, on="series_id", how="left").select(columns).pipe(_as_of, history)}
 
 
 def find_opportunities(history: History) -> Marts:
     """What could be saved, from four ways of looking."""
     from orchestration.opportunities import opportunities
 
-    return {"mart.cost_opportunities": opportunities(history)}
+    return {"mart.cost_opportunities": opportunities(history).pipe(_as_of, history)}
 
 
 def estimate_roi(history: History) -> Marts:
@@ -85,7 +85,11 @@ def estimate_roi(history: History) -> Marts:
     if history.scenario.roi:
         inputs = scenario(inputs, history.scenario.roi)
     found = items(simulate(inputs), inputs, currency=history.settings.roi.currency)
-    return {"mart.roi": found.filter(~pl.col("item").str.starts_with("benefit:") | pl.col("p50").is_not_null())}
+    return {"mart.roi": found.filter(~pl.col("item").str.starts_with("benefit:") | pl.col("p50").is_not_null()).pipe(_as_of, history)}
+
+
+def _as_of(frame: pl.DataFrame, history: History) -> pl.DataFrame:
+    return history.dated(frame)
 
 
 def _daily(hourly: pl.DataFrame) -> pl.DataFrame:

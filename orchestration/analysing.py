@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from orchestration.analyses import ANALYSED, ANALYSES, Analysis
 from orchestration.history import History, epoch_ends, unusable_days
 from orchestration.scenarios import Scenario
@@ -61,8 +59,9 @@ def analyse(
     for as_of, mark in marks.items():
         marts = analysis.run(History(lake, settings, as_of, scenario))
         for table in analysis.tables:
-            rows = marts[table].with_columns(pl.lit(as_of).alias("day")).to_arrow().to_reader()
-            landed = lake.replace_slice(table, Slice(as_of, as_of + timedelta(days=1)), rows, inputs={as_of: mark}, run_id=run_id)
+            landed = lake.replace_slice(
+                table, Slice(as_of, as_of + timedelta(days=1)), marts[table].to_arrow().to_reader(), inputs={as_of: mark}, run_id=run_id
+            )
             result.rows[table] = result.rows.get(table, 0) + landed.tables.get(table, 0)
         result.days.append(as_of)
     return result

@@ -56,9 +56,11 @@ def plan_capacity(history: History) -> dict[str, pl.DataFrame]:
     ahead = forecasts.rename({"series_id": "resource_id"}).filter(pl.col("time").is_not_null())
     kinds = limits.select("resource_id", "service", "resource_kind", "lead_time_days")
     return {
-        "mart.capacity_forecasts": ahead.join(chances, on=["resource_id", "time"], how="left"),
-        "mart.capacity_plan": plans,
-        "mart.capacity_decisions": decisions.filter(pl.col("cutoff").is_not_null()).join(kinds, on="resource_id", how="left"),
+        "mart.capacity_forecasts": history.dated(ahead.join(chances, on=["resource_id", "time"], how="left")),
+        "mart.capacity_plan": history.dated(plans),
+        "mart.capacity_decisions": history.dated(
+            decisions.filter(pl.col("cutoff").is_not_null()).join(kinds, on="resource_id", how="left")
+        ),
     }
 
 

@@ -42,7 +42,7 @@ def total_capacity(history: History) -> dict[str, pl.DataFrame]:
     coherent = reconcile(known, _complete(hierarchy, known)) if known.height else known
     bounds = _limits(parts, limits)
     totals = coherent.join(nodes.filter(pl.col("level").is_in(LEVELS)), on="series_id", how="inner")
-    return {"mart.capacity_totals": totals.join(bounds, on="series_id", how="left")}
+    return {"mart.capacity_totals": history.dated(totals.join(bounds, on="series_id", how="left").drop("series_id", "model", strict=False))}
 
 
 def _key(level: pl.Expr, name: pl.Expr) -> pl.Expr:

@@ -26,7 +26,8 @@ def find_demand_drivers(history: History) -> dict[str, pl.DataFrame]:
     found = demand_drivers(
         usage.select("resource_id", "time", pl.col("used_mean").alias("value")), demand.select("resource_id", "driver", "time", "value")
     )
-    return {"mart.demand_drivers": found.filter(pl.col("driver").is_not_null()).join(about, on="resource_id", how="left")}
+    known = found.filter(pl.col("driver").is_not_null()).join(about, on="resource_id", how="left")
+    return {"mart.demand_drivers": history.dated(known)}
 
 
 def find_seasonal_peaks(history: History) -> dict[str, pl.DataFrame]:
@@ -44,4 +45,5 @@ def find_seasonal_peaks(history: History) -> dict[str, pl.DataFrame]:
         found.append(seasonal_peaks(part.select("resource_id", "time", "value"), country=country))
     schema = {"resource_id": pl.String, "occasion": pl.String}
     peaks = pl.concat(found, how="vertical_relaxed") if found else pl.DataFrame(schema=schema)
-    return {"mart.seasonal_peaks": peaks.filter(pl.col("occasion").is_not_null()).join(about, on="resource_id", how="left")}
+    known = peaks.filter(pl.col("occasion").is_not_null()).join(about, on="resource_id", how="left")
+    return {"mart.seasonal_peaks": history.dated(known)}

@@ -39,6 +39,10 @@ class History:
         end = self.as_of + timedelta(days=1)
         return Slice(end - timedelta(days=self.settings.models.history_days), end)
 
+    def dated(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Rows of a mart with the day that they look back from."""
+        return frame.with_columns(pl.lit(self.as_of).alias("day"))
+
     def frame(self, name: str, *, days: int | None = None) -> pl.DataFrame:
         """A frame of transforms/frames over the window, or over more days up to `as_of`; those that are blocked or unchecked are left out."""
         model = load_frames()[name]

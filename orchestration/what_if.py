@@ -8,6 +8,7 @@ import polars as pl
 
 from orchestration.capacity import LEAD_TIME, lead_times
 from orchestration.scenarios import changes_of, parse_scenario
+from warehouse.contracts import CONTRACTS
 from warehouse.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 READS = ("mart.capacity_plan", "mart.capacity_forecasts", "mart.demand_drivers")
 BANDS = ("mean", "lo_80", "hi_80", "lo_95", "hi_95")
 DRIVER = "requests"
+COLUMNS = [name for name in CONTRACTS["mart.capacity_scenarios"].column_names if name != "day"]
 SIDE_BY_SIDE = """
 SELECT
     w.resource_id, b.exhaustion_p50 AS before, w.exhaustion_p50 AS after,
@@ -46,7 +48,7 @@ def plan_scenarios(history: History) -> dict[str, pl.DataFrame]:
     resources = limits.select("resource_id", "service", "resource_kind").join(drivers, on="resource_id", how="left")
     about = limits.select("resource_id", "service", "team", "resource_kind", "unit_price", "billing_currency", pl.col("status").alias("said"))
     bounds = limits.select("resource_id", "limit", "unit", lead_times())
-    found = [pl.DataFrame(schema={"scenario": pl.String})]
+    found = [pl.DataFrame(schema={"scenario": pl.String, "resource_id": pl.String, "status": pl.String})]
     for text in scenarios_of(history):
         changes = changes_of(parse_scenario([text], history.settings), resources, history.settings)
         planned = plan(what_if(forecasts, changes), bounds, lead_time=LEAD_TIME, risk=history.settings.models.risk)
@@ -55,9 +57,9 @@ def plan_scenarios(history: History) -> dict[str, pl.DataFrame]:
                 pl.lit(text).alias("scenario"),
                 (pl.col("add_capacity") * pl.col("unit_price")).alias("add_cost_per_month"),
                 pl.when(pl.col("said") == "ok").then(pl.col("status")).otherwise(pl.col("said")).alias("status"),
-            )
+            ).select(COLUMNS)
         )
-    return {"mart.capacity_scenarios": pl.concat(found, how="diagonal_relaxed")}
+    return {"mart.capacity_scenarios": history.dated(pl.concat(found, how="diagonal_relaxed"))}
 
 
 def scenarios_of(history: History) -> list[str]:

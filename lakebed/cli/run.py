@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakebed.cli.console import DEFAULT_CONFIG, ConfigOption, JsonOption, errors, out, print_json, progress, table
+from lakebed.cli.console import DEFAULT_CONFIG, ConfigOption, JsonOption, cell, errors, out, print_json, progress, table
+from lakebed.cli.sizes import size
 from warehouse.errors import ChecksFailedError, ConfigError, LakebedError
 from warehouse.lake import Slice
 from warehouse.settings import load
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from orchestration.execute import Outcome
 
 MOST_COMPARED = 20
-BYTES = tuple((1024.0**power, name) for power, name in enumerate(("KiB", "MiB", "GiB", "TiB", "PiB"), 1))
 
 
 def register(app: typer.Typer) -> None:
@@ -126,8 +126,8 @@ def _compare(outcome: Outcome) -> None:
             one["resource_id"],
             _when(one["before"]),
             _when(one["after"]),
-            amount(one["add_capacity"], one["unit"]),
-            amount(one["add_cost_per_month"], one["billing_currency"]),
+            _amount(one["add_capacity"], one["unit"]),
+            _amount(one["add_cost_per_month"], one["billing_currency"]),
         )
         for one in outcome.scenario[:MOST_COMPARED]
     ]
@@ -141,15 +141,12 @@ def _when(time: datetime | None) -> str:
     return "not in the forecast" if time is None else f"{time:%Y-%m-%d}"
 
 
-def amount(number: float | None, unit: str | None) -> str:
-    """A quantity with its unit, in four digits; bytes in binary multiples."""
+def _amount(number: float | None, unit: str | None) -> str:
     if number is None:
         return "not known"
-    if unit == "By" and number >= BYTES[0][0]:
-        scale, name = next((scale, name) for scale, name in reversed(BYTES) if number >= scale)
-        return f"{number / scale:,.4g} {name}"
-    digits = f"{number:,.0f}" if number >= 1000 else f"{number:.4g}"
-    return f"{digits} {unit}" if unit and unit != "1" else digits
+    if unit == "By":
+        return size(round(number))
+    return f"{cell(number)} {unit}" if unit and unit != "1" else cell(number)
 
 
 def ui_command(
