@@ -126,9 +126,8 @@ def test_incidents_reach_where_no_normal_error_does() -> None:
     far, farther = (incident_chance(values, scores, 50 + 2 * 1.959964 * x) for x in (5, 10))
     np.testing.assert_allclose(far[:INCIDENT_STEPS] / farther[:INCIDENT_STEPS], 2**DECAY)
     assert (far[INCIDENT_STEPS:] == 0).all()
-    assert chances(values, scores, day, 50 + 2 * 1.959964 * 5)[1][13] == pytest.approx(
-        1 - (1 - INCIDENT * (5 / FAR) ** -DECAY) ** 14, abs=1e-9
-    )
+    reached = chances(values, scores, day, 50 + 2 * 1.959964 * 5)[1]
+    assert reached[13] == pytest.approx(1 - (1 - INCIDENT * (5 / FAR) ** -DECAY) ** 14, abs=1e-9)
     np.testing.assert_array_equal(incident_chance(values * 0 + 50, scores, 60.0), 0)
     single = normal_scores([80])
     narrow = 50 + 0 * DAYS[:, None] + 2.0 * single
