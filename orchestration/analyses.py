@@ -138,9 +138,7 @@ ANALYSES = (
         total_capacity,
         settings=("models", "service_map"),
     ),
-    Analysis(
-        "demand_drivers", ("mart.demand_drivers",), ("resource_usage", "resource_limits", "service_demand"), find_demand_drivers
-    ),
+    Analysis("demand_drivers", ("mart.demand_drivers",), ("resource_usage", "resource_limits", "service_demand"), find_demand_drivers),
     Analysis(
         "seasonal_peaks",
         ("mart.seasonal_peaks",),
