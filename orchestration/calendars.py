@@ -37,6 +37,7 @@ def holidays_of(series: pl.DataFrame, settings: Settings, first: date, horizon_d
         country = country_of(service, settings)
         if country is not None:
             if country not in days:
-                days[country] = sorted(holidays.country_holidays(country, years=years))
+                whole, _, part = country.partition("-")
+                days[country] = sorted(holidays.country_holidays(whole, subdiv=part or None, years=years))
             rows += [(day, series_id) for day in days[country]]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row") if rows else None

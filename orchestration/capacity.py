@@ -34,11 +34,11 @@ def plan_capacity(history: History) -> dict[str, pl.DataFrame]:
     peaks = daily(usage, pl.col("used_mean").max())
     horizon = horizon_of(history, limits)
     held = limits_over_time(usage, limits)
+    span = (history.window.end - history.window.start).days + horizon
+    series = limits.rename({"resource_id": "series_id"})
     known = {
         "lower": 0.0,
-        "holidays": holidays_of(
-            limits.rename({"resource_id": "series_id"}), history.settings, history.window.start, _span(history, horizon)
-        ),
+        "holidays": holidays_of(series, history.settings, history.window.start, span),
         "breaks": breaks_at_limits(peaks, held),
     }
     risk = history.settings.models.risk
@@ -118,19 +118,12 @@ def breaks_at_limits(peaks: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame | 
         times, values = series.get(resource, (np.empty(0, "datetime64[us]"), np.empty(0)))
         start = np.datetime64(since, "D")
         end = start if since.hour == since.minute == 0 else start + np.timedelta64(1, "D")  # the day of the change is of both levels
-        weeks = [
-            values[(times >= a) & (times < b)] for a, b in ((start - 2 * WEEK, start - WEEK), (start - WEEK, start), (end, end + WEEK))
-        ]
-        earlier, before, after = weeks
+        spans = ((start - 2 * WEEK, start - WEEK), (start - WEEK, start), (end, end + WEEK))
+        earlier, before, after = (values[(times >= a) & (times < b)] for a, b in spans)
         if min(before.size, after.size) < LEAST_DAYS or (after.max() >= before.min() and before.max() >= after.min()):
             continue
         usual = abs(np.median(before) - np.median(earlier)) if earlier.size >= LEAST_DAYS else 0.0
         if abs(np.median(after) - np.median(before)) > 2 * usual:
             rows.append((resource, end.astype("datetime64[us]").item()))
-    schema = {"series_id": pl.String, "time": pl.Datetime("us")}
+    schema = {"series_id": pl.String(), "time": pl.Datetime("us")}
     return pl.DataFrame(rows, schema=schema, orient="row") if rows else None
-
-
-def _span(history: History, horizon: int) -> int:
-    """Days from the first of the history to the last that is forecast."""
-    return (history.window.end - history.window.start).days + horizon

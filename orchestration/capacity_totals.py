@@ -133,7 +133,9 @@ def _limits(parts: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
     held = parts.join(limits.select("resource_id", "capacity"), on="resource_id", how="inner")
     keys = {"service": pl.col("service"), "team": pl.col("team"), "all": pl.lit(ALL)}
     each = (
-        held.select(_key(pl.lit(level), name).alias("series_id"), "capacity").group_by("series_id").agg(pl.col("capacity").sum().alias("limit"))
+        held.select(_key(pl.lit(level), name).alias("series_id"), "capacity")
+        .group_by("series_id")
+        .agg(pl.col("capacity").sum().alias("limit"))
         for level, name in keys.items()
     )
     return pl.concat(each)

@@ -42,7 +42,7 @@ def find_seasonal_peaks(history: History) -> dict[str, pl.DataFrame]:
     for country in dict.fromkeys(countries):
         same = about.filter(pl.Series([c == country for c in countries])).select("resource_id")
         part = days.join(same, on="resource_id", how="semi")
-        found.append(seasonal_peaks(part.select("resource_id", "time", "value"), country=country))
+        found.append(seasonal_peaks(part.select(pl.col("resource_id").alias("series_id"), "time", "value"), country=country))
     schema = {"resource_id": pl.String, "occasion": pl.String}
     peaks = pl.concat(found, how="vertical_relaxed") if found else pl.DataFrame(schema=schema)
     known = peaks.filter(pl.col("occasion").is_not_null()).join(about, on="resource_id", how="left")

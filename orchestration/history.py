@@ -44,7 +44,7 @@ class History:
         return frame.with_columns(pl.lit(self.as_of).alias("day"))
 
     def frame(self, name: str, *, days: int | None = None) -> pl.DataFrame:
-        """A frame of transforms/frames over the window, or over more days up to `as_of`; those that are blocked or unchecked are left out."""
+        """A frame of transforms/frames over the window, or over more days up to `as_of`, without those that are blocked or unchecked."""
         model = load_frames()[name]
         window = self.window if days is None else Slice(min(self.window.start, self.window.end - timedelta(days=days)), self.window.end)
         wanted = {k: v for k, v in bounds(window).items() if f"${k}" in model.sql}

@@ -18,9 +18,10 @@ from warehouse.settings.capacity import GROWTH
 if TYPE_CHECKING:
     from warehouse.settings import Settings
 
-Key, Value = TypeVar("Key"), TypeVar("Value")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 PERCENT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*%")
-CHANGES = {"resource_id": pl.String, "start": pl.Datetime("us"), "factor": pl.Float64, "add": pl.Float64}
+CHANGES = {"resource_id": pl.String(), "start": pl.Datetime("us"), "factor": pl.Float64(), "add": pl.Float64()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,9 @@ def refuse_unknown_services(scenario: Scenario, services: Iterable[str]) -> None
         if known and service is not None and service not in known:
             near = difflib.get_close_matches(service, known, n=1, cutoff=0.4)
             hint = f"; did you mean {near[0]}?" if near else "."
-            raise ConfigError(f"--scenario {GROWTH}:{service}: no such service has a resource with a limit{hint} There are: {', '.join(known)}")
+            raise ConfigError(
+                f"--scenario {GROWTH}:{service}: no such service has a resource with a limit{hint} There are: {', '.join(known)}"
+            )
 
 
 def _put(found: dict[Key, Value], key: Key, pair: str, value: str, read: Callable[[str, str], Value]) -> None:

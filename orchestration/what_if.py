@@ -46,18 +46,22 @@ def plan_scenarios(history: History) -> dict[str, pl.DataFrame]:
         f"SELECT resource_id AS series_id, time, {', '.join(BANDS)}, status FROM {READS[1]} WHERE day = $day", {"day": history.as_of}
     )
     resources = limits.select("resource_id", "service", "resource_kind").join(drivers, on="resource_id", how="left")
-    about = limits.select("resource_id", "service", "team", "resource_kind", "unit_price", "billing_currency", pl.col("status").alias("said"))
+    about = limits.select(
+        "resource_id", "service", "team", "resource_kind", "unit_price", "billing_currency", pl.col("status").alias("said")
+    )
     bounds = limits.select("resource_id", "limit", "unit", lead_times())
     found = [pl.DataFrame(schema={"scenario": pl.String, "resource_id": pl.String, "status": pl.String})]
     for text in scenarios_of(history):
         changes = changes_of(parse_scenario([text], history.settings), resources, history.settings)
         planned = plan(what_if(forecasts, changes), bounds, lead_time=LEAD_TIME, risk=history.settings.models.risk)
         found.append(
-            planned.join(about, on="resource_id", how="left").with_columns(
+            planned.join(about, on="resource_id", how="left")
+            .with_columns(
                 pl.lit(text).alias("scenario"),
                 (pl.col("add_capacity") * pl.col("unit_price")).alias("add_cost_per_month"),
                 pl.when(pl.col("said") == "ok").then(pl.col("status")).otherwise(pl.col("said")).alias("status"),
-            ).select(COLUMNS)
+            )
+            .select(COLUMNS)
         )
     return {"mart.capacity_scenarios": history.dated(pl.concat(found, how="diagonal_relaxed"))}
 
@@ -77,7 +81,8 @@ def scenarios_of(history: History) -> list[str]:
 def side_by_side(lake: Lake, scenario: str) -> list[dict[str, Any]]:
     """What changes under a scenario, for each resource: before and after (when it most likely runs out), p_before and p_after (the chance
     within the lead time), add_capacity with its unit, add_cost_per_month with its billing_currency. The soonest first."""
-    return lake.query(SIDE_BY_SIDE, {"scenario": scenario}).to_pylist()
+    found: list[dict[str, Any]] = lake.query(SIDE_BY_SIDE, {"scenario": scenario}).to_pylist()
+    return found
 
 
 def services_with_limits(lake: Lake) -> list[str]:

@@ -54,8 +54,8 @@ def run_command(
 
     Does only what has not been done: files and days that are in the lake are not read again, a run that was killed goes on.
 
-    With --scenario the capacity plan is made again under it and kept beside the plan that stands, in mart.capacity_scenarios; mart.roi shows
-    the scenario until the next run without one."""
+    With --scenario the capacity plan is made again under it and kept beside the plan that stands, in mart.capacity_scenarios; mart.roi
+    shows the scenario until the next run without one."""
     from orchestration.execute import Request, run
 
     request = Request(window_of(first, last), tuple(allow_shrink or ()), force, scenario=tuple(scenario or ()))
@@ -134,7 +134,7 @@ def _compare(outcome: Outcome) -> None:
     table("", ["resource", "runs out", "with the scenario", "add", "price of 30 days"], rows)
     left = len(outcome.scenario) - len(rows)
     if left:
-        out.print(f"and {left:,} more: lakebed sql \"FROM mart.capacity_scenarios\"", highlight=False)
+        out.print(f'and {left:,} more: lakebed sql "FROM mart.capacity_scenarios"', highlight=False)
 
 
 def _when(time: datetime | None) -> str:

@@ -141,6 +141,10 @@ unit_price = 8.87e-11
 unit = "By"
 currency = "USD"
 
+[scenarios.migration]  # lakebed run --scenario migration=YYYY-MM-DD: what if the search index moved in with more to keep
+service = "search"
+factor = 1.4
+
 [roi]  # what no telemetry can measure; what is left out here is an assumption, and the report says so
 currency = "USD"
 inputs.platform_cost_per_year = { low = 15000, mode = 17500, high = 22000 }

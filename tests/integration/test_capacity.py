@@ -69,10 +69,16 @@ resources = "licence"
 add = 300.0
 """
 NOISE = "((hour * 7919 % 101) / 101.0 - 0.5)"
+QUOTA = "30 + ascii(md5(hour::VARCHAR)) % 7 + 20 * (last_day(time) = time::DATE)::INT"
 SERIES = (
     (1, "db.connections", [("pool", "orders"), ("service.name", "shop")], "(if(hour < 24 * 50, 0.9, 1.8)) * sqrt({requests})"),
     (2, "db.connections.max", [("pool", "orders")], "if(hour < 24 * 50, 36, 100)"),
-    (3, "cloud.addresses", [("service.name", "shop"), ("limit", "64")], "30 + ascii(md5(hour::VARCHAR)) % 7"),
+    (
+        3,
+        "cloud.addresses",
+        [("service.name", "shop"), ("limit", "64")],
+        QUOTA,
+    ),
     (4, "crm.seats", [("service.name", "crm-web")], f"150 + hour * 0.19 + 8 * {NOISE}"),
 )
 REQUESTS = f"(1000 + 500 * (hour % 24 BETWEEN 9 AND 17)::INT + 400 * {NOISE})"
@@ -191,7 +197,11 @@ def test_drivers_and_peaks_are_found(lake: Lake) -> None:
     assert pool["elasticity_hi"] < 0.6
     assert found["shop/quota"]["elasticity_lo"] < 0 < found["shop/quota"]["elasticity_hi"]
     assert look(lake, "seasonal_peaks").days == [DAY]
-    assert {one["service"] for one in rows(lake, "FROM mart.seasonal_peaks")} <= {"shop", "crm"}
+    (peak,) = rows(lake, "FROM mart.seasonal_peaks")
+    facts = ("resource_id", "service", "resource_kind", "unit", "occasion", "last_time", "next_time", "status")
+    days = (datetime(2026, 2, 28), datetime(2026, 3, 31))
+    assert tuple(peak[fact] for fact in facts) == ("shop/quota", "shop", "quota", "{address}", "Month end", *days, "ok")
+    assert peak["lift"] == pytest.approx(1.6, abs=0.1)
 
 
 def test_scenarios_stand_side_by_side_and_leave_the_plan_alone(lake: Lake) -> None:

@@ -100,3 +100,28 @@ def test_who_calls_whom_over_the_whole_window(db: Any) -> None:
     rows = db.run("frames.service_dependencies", DAY, END)
     found = [(r["parent_service"], r["child_service"], r["call_count"], r["last_seen"].day) for r in rows]
     assert found == [("web", "api", 7, 2), ("web", "db", 1, 1)]
+
+
+def test_demand_is_what_a_service_serves_and_none_is_zero(db: Any) -> None:
+    row = {"source": "s", "service": "api", "operation": "op", "is_entry": True, "error_count": 0}
+    spans = (("10:00", "SERVER", 2), ("10:05", "SERVER", 3), ("10:05", "CLIENT", 9), ("12:00", "SERVER", 4))
+    for time, kind, count in spans:
+        db.fill("core.span_rollup_5m", {**row, "kind": kind, "span_count": count, "time": at(f"2026-01-01 {time}")})
+    db.fill("core.span_rollup_5m", {**row, "service": "batch", "kind": "INTERNAL", "span_count": 7, "time": at("2026-01-01 11:00")})
+    found = [(r["service"], r["driver"], r["time"].hour, r["value"]) for r in db.run("frames.service_demand", DAY, END)]
+    assert found == [("api", "requests", 10, 5), ("api", "requests", 11, 0), ("api", "requests", 12, 4), ("batch", "requests", 11, 7)]
+    hourly = [r for r in db.run("frames.service_hourly", DAY, END) if r["measure"] == "request_count"]
+    assert [(r["service"], "requests", r["time"].hour, r["value"]) for r in hourly] == found
+
+
+def test_a_resource_has_one_peak_a_day_and_its_latest_names(db: Any) -> None:
+    row = {"resource_id": "h/cpu", "resource_kind": "cpu", "unit": "{cpu}", "lead_time_days": 7.0, "used_max": 99.0}
+    for time, service, used in (
+        ("01-02 10:00", "old", 1.0),
+        ("01-02 11:00", "old", 3.0),
+        ("01-04 10:00", "new", 2.0),
+        ("02-01", "no", 9.0),
+    ):
+        db.fill("core.resource_usage_1h", {**row, "service": service, "used_mean": used, "time": at(f"2026-{time}")})
+    found = [(r["resource_id"], r["service"], r["time"], r["value"]) for r in db.run("frames.resource_daily", DAY, END)]
+    assert found == [("h/cpu", "new", at("2026-01-02"), 3), ("h/cpu", "new", at("2026-01-04"), 2)]

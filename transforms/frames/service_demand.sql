@@ -3,7 +3,8 @@
 name: frames.service_demand
 description: >-
   Requests of every service by the hour, counted as in frames.service_hourly and without its sketches: what drives the
-  use of the service's resources. Hours without spans between others count zero. Input of models.capacity.demand_drivers.
+  use of the service's resources. Hours without spans between others count zero. Input of
+  models.capacity.demand_drivers.
 grain: [service, driver, time]
 time_column: time
 inputs:

@@ -195,7 +195,7 @@ SEASONAL_PEAKS = capacity_mart(
         RESOURCE,
         SERVICE,
         RESOURCE_KIND,
-        text("occasion", "Black Friday, Christmas Day, month end, ...", required=True),
+        text("occasion", "Black Friday, Christmas Day, Month end, ...", required=True),
         instant("last_time", "When it was last seen"),
         number("value", "Use then, in `unit`"),
         number("lift", "value divided by what the weeks around it had", "1"),

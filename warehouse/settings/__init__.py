@@ -108,7 +108,7 @@ class ModelSettings(Section):
     horizon_days: int = Field(default=60, ge=1)
     risk: float = Field(default=0.05, gt=0, lt=1)
     objective: float = Field(default=0.999, gt=0, lt=1, description="Default SLO of a service's error ratio")
-    holidays: Country | None = Field(default=None, description="Country (ISO 3166) whose holidays forecasts know; [[service_map]] overrides")
+    holidays: Country | None = Field(default=None, description="Country (ISO 3166) whose holidays people keep; [[service_map]] overrides")
 
 
 class UpkeepSettings(Section):

@@ -15,15 +15,17 @@ GROWTH = "growth"
 
 
 def _country(code: str) -> str:
-    """An ISO 3166 code that the package `holidays` knows. Raises ValueError that names the nearest."""
+    """An ISO 3166 code (of a part of a country: ISO 3166-2) that the package `holidays` knows. Raises ValueError that names the nearest."""
     import holidays
 
-    known = holidays.list_supported_countries(include_aliases=False)
-    if code not in known:
-        near = difflib.get_close_matches(code.upper(), known, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"{code!r} is no country whose holidays are known; write its ISO 3166 code of two letters, such as US or DE{hint}")
-    return code
+    countries = holidays.list_supported_countries(include_aliases=False)
+    country, dash, part = code.partition("-")
+    if country in countries and (part in countries[country] if dash else True):
+        return code
+    known = [f"{country}-{name}" for name in countries[country]] if country in countries else list(countries)
+    near = difflib.get_close_matches(code.upper(), known, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ValueError(f"no holidays are known of {code!r}; write an ISO 3166 code of a country or a part of it, such as US or DE-BY{hint}")
 
 
 def _pattern(text: str) -> str:
@@ -36,7 +38,7 @@ def _pattern(text: str) -> str:
 
 
 Country = Annotated[str, AfterValidator(_country)]
-"""ISO 3166-1 code of a country with known public holidays."""
+"""ISO 3166 code of a country, or a part of one, whose public holidays are known."""
 
 
 class CapacityRule(Section):
@@ -74,7 +76,9 @@ class ScenarioSettings(Section):
 
     It touches the resources that fit all of `resources`, `service` and `kind` that are given."""
 
-    resources: Annotated[str, AfterValidator(_pattern)] | None = Field(default=None, description="Regular expression found in the resource_id")
+    resources: Annotated[str, AfterValidator(_pattern)] | None = Field(
+        default=None, description="Regular expression found in the resource_id"
+    )
     service: str | None = None
     kind: str | None = None
     factor: float = Field(default=1.0, ge=0, allow_inf_nan=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from typer.core import TyperGroup
 from typer.testing import Result
 
 from lakebed.cli import app
+from warehouse.settings import parse
 
 ROOT = Path(__file__).resolve().parents[3]
-GUIDES = ("README.md", "docs/operations.md", "docs/bi.md", "docs/sources.md")
+GUIDES = ("README.md", "docs/operations.md", "docs/bi.md", "docs/capacity.md", "docs/sources.md")
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 INLINE = re.compile(r"`(lakebed [a-z][^`]*)`")
 
@@ -66,3 +68,10 @@ def test_sql_runs(project: Path, run: Callable[..., Result]) -> None:
 def test_links_lead_somewhere(guide: str) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text(guide)):
         assert (ROOT / guide).parent.joinpath(target).exists(), target
+
+
+def test_what_the_capacity_guide_configures_is_taken() -> None:
+    blocks = [block for kind, block in BLOCK.findall(text("docs/capacity.md")) if kind == "toml"]
+    settings = parse(tomllib.loads("\n".join(blocks)), ROOT / "lakebed.toml")
+    assert [rule.kind for rule in settings.capacity] == ["pool", "quota", "licence"]
+    assert (settings.models.holidays, settings.scenarios["migration"].factor) == ("US", 1.4)

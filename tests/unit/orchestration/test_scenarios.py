@@ -116,8 +116,10 @@ def test_growth_of_a_service_that_nobody_has() -> None:
         ({"scenarios": {"a": {"service": "a"}}}, "factor or add"),
         ({"scenarios": {"a": {"resources": "(", "factor": 2.0}}}, "no regular expression"),
         ({"scenarios": {"a": {"service": "a", "facter": 2.0}}}, r"did you mean factor\?"),
-        ({"models": {"holidays": "us"}}, r"'us' is no country.*did you mean US\?"),
+        ({"models": {"holidays": "us"}}, r"no holidays are known of 'us'.*did you mean US\?"),
         ({"models": {"holidays": "XX"}}, "ISO 3166"),
+        ({"models": {"holidays": "DE-BX"}}, r"did you mean DE-[A-Z]{2}\?"),
+        ({"models": {"holidays": "DE-"}}, "ISO 3166"),
         ({"service_map": [{"pattern": "a", "holidays": "Germany"}]}, "ISO 3166"),
     ],
 )
