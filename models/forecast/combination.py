@@ -9,6 +9,7 @@ import numpy as np
 
 from models.forecast.contest import NAIVE, WINDOWS, BoolArray, Contest
 from models.forecast.seasonality import FloatArray
+from models.forecast.threads import in_pieces
 
 _POINTS: Final = 0.75
 """Weight of single points in an absolute loss, the rest is that of season-long means, which show drift: both of 1 and 0.5
@@ -38,6 +39,14 @@ def combine(contest: Contest) -> Combination:
     had 5 to 8% more error on real hours). The errors of a window come from weights chosen on the other windows, and when
     these combined errors are not below the naive member's, the naive member stands alone.
     """
+    parts = [_combine(contest)] if not contest.series else in_pieces(lambda piece: _combine(contest.part(piece)), len(contest.series))
+    weights = np.concatenate([part.weights for part in parts], axis=1)
+    means, errors = (np.concatenate([getattr(part, name) for part in parts]) for name in ("means", "errors"))
+    return Combination(parts[0].names, weights, means, errors)
+
+
+def _combine(contest: Contest) -> Combination:
+    """`combine` of one piece: no series changes another."""
     names = list(contest.forecasts)
     losses = np.stack([_losses(contest.errors[name], contest) for name in names])
     naive = names.index(NAIVE)
@@ -59,8 +68,13 @@ def combine(contest: Contest) -> Combination:
 
 def share_of_naive(contest: Contest) -> FloatArray:
     """(series): loss of the combination so far as a share of the naive member's; 0 where that one is never wrong or absent."""
+    return np.concatenate([np.empty(0), *in_pieces(lambda piece: _share_of_naive(contest.part(piece)), len(contest.series))])
+
+
+def _share_of_naive(contest: Contest) -> FloatArray:
+    """`share_of_naive` of one piece."""
     naive = _mean(_losses(contest.errors[NAIVE], contest), contest.observed)
-    loss = _mean(_losses(combine(contest).errors, contest), contest.observed)
+    loss = _mean(_losses(_combine(contest).errors, contest), contest.observed)
     return np.divide(loss, naive, out=np.zeros_like(loss), where=(naive > 0) & np.isfinite(naive))
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from models.forecast.members import Member
 from models.forecast.panel import Series
 from models.forecast.seasonality import FloatArray
+from models.forecast.threads import in_pieces
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -30,20 +31,25 @@ class Contest:
     """What the members said about all series: forecasts (series, step) and errors (series, window, step), by member.
 
     Errors are actual minus forecast. NaN: nothing observed, or the member does not take part in this series.
-    `origins` holds the series as known at each of the `cutoffs`, the newest first; `seconds` each member's time shared out
+    `origins` holds the series as known at each origin, the newest first; `seconds` each member's time shared out
     over the series it forecast together. `floor` (series, origin, the end of the history last) bounds what they say.
     """
 
     series: Sequence[Series]
     horizon: int
     reach: IntArray
-    cutoffs: IntArray
     actual: FloatArray
     origins: Sequence[Sequence[Series]]
     floor: FloatArray
     forecasts: dict[str, FloatArray] = field(default_factory=dict)
     errors: dict[str, FloatArray] = field(default_factory=dict)
     seconds: dict[str, FloatArray] = field(default_factory=dict)
+
+    def part(self, piece: slice) -> Contest:
+        """The contest of some of the series."""
+        said = ({name: rows[piece] for name, rows in of.items()} for of in (self.forecasts, self.errors, self.seconds))
+        origins = [known[piece] for known in self.origins]
+        return Contest(self.series[piece], self.horizon, self.reach[piece], self.actual[piece], origins, self.floor[piece], *said)
 
     @property
     def observed(self) -> BoolArray:
@@ -60,9 +66,11 @@ def start(series: Sequence[Series], horizon: int) -> Contest:
         for window, cut in enumerate(cuts):
             row[window, :r] = s.values[cut : cut + r]
     origins = [[s.upto(cuts[window]) for s, (_, cuts) in zip(series, plans, strict=True)] for window in range(WINDOWS)]
-    cutoffs = np.array([cuts for _, cuts in plans], dtype=np.int64).reshape(-1, WINDOWS)
-    floor = np.array([[_floor(s) for s in known] for known in (*origins, series)]).T.reshape(-1, WINDOWS + 1)
-    return Contest(series, horizon, reach, cutoffs, actual, origins, floor)
+    bounded = np.array([np.nanmin(s.values) <= 0 for s in series], dtype=np.bool_)
+    floor = np.full((len(series), WINDOWS + 1), -np.inf)
+    for i in np.flatnonzero(bounded).tolist():
+        floor[i] = [_floor(known[i]) for known in (*origins, series)]
+    return Contest(series, horizon, reach, actual, origins, floor)
 
 
 def _floor(series: Series) -> float:
@@ -76,14 +84,21 @@ def enter(contest: Contest, member: Member, chosen: IntArray, seed: int) -> None
     longest = contest.actual.shape[2]
     said = np.full(contest.actual.shape, np.nan)
     forecasts = np.full((len(contest.series), contest.horizon), np.nan)
-    if chosen.size:
-        last = [contest.series[i] for i in chosen]
-        origins = [[known[i] for i in chosen] for known in contest.origins]
+
+    def ask(piece: slice) -> None:
+        part = chosen[piece]
+        last = [contest.series[i] for i in part]
+        origins = [[known[i] for i in part] for known in contest.origins]
         for window, found in enumerate(member.predict(origins, longest, seed)):
-            _fill(said[:, window], chosen, found)
-        _fill(forecasts, chosen, member.predict([last], contest.horizon, seed)[0])
+            _fill(said[:, window], part, found)
+        _fill(forecasts, part, member.predict([last], contest.horizon, seed)[0])
         if not member.own_holidays:
-            _add_holidays(contest, chosen, said, forecasts)
+            _add_holidays(contest, part, said, forecasts)
+
+    if member.alone:
+        in_pieces(ask, chosen.size)
+    elif chosen.size:
+        ask(slice(None))
     forecasts = np.maximum(forecasts, contest.floor[:, -1:])
     errors = contest.actual - np.maximum(said, contest.floor[:, :-1, None])
     seen = np.isfinite(errors).any(axis=2)
@@ -103,12 +118,12 @@ def _fill(rows: FloatArray, chosen: IntArray, found: Sequence[FloatArray | None]
 
 
 def _add_holidays(contest: Contest, chosen: IntArray, said: FloatArray, forecasts: FloatArray) -> None:
-    """Add what holidays do, by the whole history, to the forecasts of members that know none, at earlier origins, too."""
+    """Add what holidays do, as far as was known at each origin, to the forecasts of members that know none."""
     for i in chosen:
         series = contest.series[i]
         if series.holiday.any():
-            for window, cut in enumerate(contest.cutoffs[i]):
-                said[i, window, : contest.reach[i]] += series.effect[cut : cut + contest.reach[i]]
+            for window, known in enumerate(contest.origins):
+                said[i, window, : contest.reach[i]] += known[i].effect[known[i].size :][: contest.reach[i]]
             forecasts[i] += series.effect[series.size : series.size + contest.horizon]
 
 

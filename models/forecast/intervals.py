@@ -24,6 +24,10 @@ _MIN_SERIES: Final = 10
 _NEXT: Final = 1.06
 """The next window is one more unlike the known ones: without this, six origins of real hours were covered 78.3 and 93.6%."""
 
+_OUTER: Final = 90
+"""From this level on the nearer side lies at least at the mean of both: a few windows show incidents of one direction, and
+the next may have the other (three newest origins of real hours: 93.5% inside 95% bands, 92.4 without)."""
+
 
 def bands(errors: FloatArray, reach: npt.NDArray[np.int64], levels: Sequence[int], horizon: int) -> FloatArray:
     """Offsets from the mean, (series, 2 * levels, horizon): lower, upper of each level, lower <= 0 <= upper.
@@ -46,7 +50,9 @@ def bands(errors: FloatArray, reach: npt.NDArray[np.int64], levels: Sequence[int
     own = np.where(counts[:, None] > 0, _quantiles(np.sort(units, axis=1), shares), borrowed)
     weight = (counts / (counts + _BORROWED))[:, None]
     signs = np.resize([-1.0, 1.0], shares.size)
-    offsets = signs * np.maximum(signs * (weight * own + (1 - weight) * borrowed), 0.0)
+    sizes = np.maximum(signs * (weight * own + (1 - weight) * borrowed), 0.0).reshape(len(errors), len(levels), 2)
+    outer = (np.array(levels) >= _OUTER)[:, None]
+    offsets = signs * np.where(outer, np.maximum(sizes, sizes.mean(axis=2, keepdims=True)), sizes).reshape(len(errors), shares.size)
     widening = scale[:, None] * np.arange(1, horizon + 1) ** growth[:, None]
     return np.asarray(offsets[:, :, None] * widening[:, None, :])
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from models.forecast.combination import share_of_naive
 from models.forecast.contest import NAIVE, Contest, IntArray, enter, start
-from models.forecast.medians import FEW_CYCLES, LONG_CYCLES, MANY_CYCLES, phase_median, recent_level
-from models.forecast.members import Member, ets, level_season, per_series, recent_trend, seasonal_naive, trend_season
+from models.forecast.medians import FEW_CYCLES, LONG_CYCLES, MANY_CYCLES, phase_median, recent_level, seasonal_naive
+from models.forecast.members import Member, ets, level_season, per_series, recent_trend, trend_season
 from models.forecast.panel import Series
 from models.forecast.pooled import boosted, linear
 from models.forecast.prophet_member import prophet_mean
@@ -19,14 +19,14 @@ from models.forecast.seasonality import FloatArray
 MEMBERS: Final[dict[str, Member]] = {
     member.name: member
     for member in (
-        Member(NAIVE, per_series(seasonal_naive)),
+        Member(NAIVE, seasonal_naive),
         Member("recent_level", recent_level),
         Member("phase_median", phase_median(FEW_CYCLES)),
         Member("phase_median_many", phase_median(MANY_CYCLES)),
         Member("phase_median_long", phase_median(LONG_CYCLES, long=True)),
         Member("phase_median_shifted", phase_median(FEW_CYCLES, shifted=True)),
-        Member("pooled_linear", linear),
-        Member("pooled", boosted, limit=400_000),
+        Member("pooled_linear", linear, alone=False),
+        Member("pooled", boosted, limit=400_000, alone=False),
         Member("level_season", per_series(level_season), limit=30_000),
         Member("trend_season", per_series(trend_season), limit=30_000),
         Member("recent_trend", per_series(recent_trend), limit=30_000),

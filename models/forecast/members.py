@@ -1,4 +1,4 @@
-"""The members that look at one series alone: seasonal naive, level, trend and exponential smoothing.
+"""The members that look at one series alone: level, trend and exponential smoothing.
 
 A member takes many series at once, as they were known at several origins, and gives each one array of `horizon` means,
 or None where it cannot say anything.
@@ -22,6 +22,7 @@ Forecasts = list[FloatArray | None]
 class Member:
     """One way to forecast: `predict(origins, horizon, seed)`, origins newest first, each all series as known there.
 
+    alone: what it says of a series does not depend on the others of the call.
     limit: points of history that it looks at unasked in one call, None for any number; in larger calls it runs only for
     the series that screening ranks first. One with `own_holidays` needs no effect added.
     """
@@ -29,6 +30,7 @@ class Member:
     name: str
     predict: Callable[[Sequence[Sequence[Series]], int, int], list[Forecasts]]
     limit: int | None = None
+    alone: bool = True
     own_holidays: bool = False
 
 
@@ -47,13 +49,6 @@ def per_series(
         return [[one(series, horizon) for series in known] for known in origins]
 
     return predict
-
-
-def seasonal_naive(series: Series, horizon: int) -> FloatArray:
-    """The last cycle again; of the usable seasons the one whose cycles resembled each other most."""
-    y = series.filled
-    season = min(series.seasons, key=lambda m: float(np.abs(y[m:] - y[:-m]).mean()), default=1)
-    return np.asarray(np.resize(y[-season:], horizon))
 
 
 def level_season(series: Series, horizon: int) -> FloatArray:

@@ -56,10 +56,7 @@ class Series:
         seasons = usable_seasons(self.seasons, cutoff)
         if self.filled is self.values:
             return replace(self, values=values, filled=values, seasons=seasons)
-        plain = np.where(self.holiday[:cutoff], np.nan, values)
-        if not np.isfinite(plain).any():
-            plain = values
-        return replace(self, values=values, filled=fill_gaps(plain, seasons), seasons=seasons)
+        return _without_holidays(replace(self, values=values, filled=fill_gaps(values, seasons), seasons=seasons))
 
     def times_us(self, first: int, count: int) -> npt.NDArray[np.int64]:
         """Times of grid points `first`... in microseconds since 1970."""
@@ -187,19 +184,27 @@ def _with_holidays(series: Series, days: set[int], horizon: int) -> Series:
         return series
     times = series.times_us(0, series.size + horizon)
     holiday = np.isin(times // _DAY_US, np.fromiter(days, dtype=np.int64))
-    past = holiday[: series.size]
+    if not holiday[: series.size].any():
+        return series
+    return _without_holidays(replace(series, holiday=holiday))
+
+
+def _without_holidays(series: Series) -> Series:
+    """The same by what is known of the series: values of holidays in `filled`, and no effect, where that is too little."""
+    holiday, past = series.holiday, series.holiday[: series.size]
+    effect = np.broadcast_to(0.0, holiday.size)
     if not past.any() or (np.isfinite(series.values) & ~past).sum() < MIN_POINTS:
-        return replace(series, holiday=np.zeros_like(holiday))
+        return replace(series, effect=effect)
     plain = fill_gaps(np.where(past, np.nan, series.values), series.seasons)
-    phase = (times % _DAY_US) // series.step_us
-    effect = np.zeros(times.size)
+    phase = (series.times_us(0, holiday.size) % _DAY_US) // series.step_us
+    effect = np.zeros(holiday.size)
     excess = series.values - plain
     for p in np.unique(phase[holiday]):
         known = excess[past & (phase[: series.size] == p)]
         known = known[np.isfinite(known)]
         # n / (n + 1): one holiday seen moves the next one by half of what it did.
         effect[holiday & (phase == p)] = np.median(known) * known.size / (known.size + 1) if known.size else 0.0
-    return replace(series, filled=plain, effect=effect, holiday=holiday)
+    return replace(series, filled=plain, effect=effect)
 
 
 def _holiday_days(holidays: pl.DataFrame | Sequence[date] | None) -> dict[Any, set[int]]:

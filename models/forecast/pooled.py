@@ -19,6 +19,7 @@ from models.forecast.learners import Learner, Learnt, Linear, boost
 from models.forecast.members import Forecasts
 from models.forecast.panel import Series
 from models.forecast.seasonality import FloatArray
+from models.forecast.threads import in_pieces
 
 IntArray = npt.NDArray[np.int64]
 
@@ -33,13 +34,13 @@ _RECENT: Final = 8
 """Seasons at the end of a series that give its unit and its features: `_CYCLES` of them and those that lags go back."""
 _LEAST_UNIT: Final = 1e-6
 """A series whose cycles differ by less of its range repeats itself up to rounding, and its noise would drown the others."""
-_BLOCK: Final = 500
-"""Series that are forecast together, which bounds memory."""
+_TERMS: Final = 4
+"""Models of one call at most: what ends early must not learn from what came later elsewhere."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A series on the scale on which it is learnt, its season, and the way back.
+    """A series on the scale on which it is learnt: z = (values - centre) / unit; where it is `logged`, of log1p(values / scale).
 
     `z` may be the end of the series alone, short of whole seasons; `size` counts all points.
     """
@@ -50,12 +51,8 @@ class View:
     day: int
     centre: float
     unit: float
+    scale: float
     logged: bool
-
-    def back(self, z: FloatArray) -> FloatArray:
-        """Values of the series from values of the view."""
-        scaled = z * self.unit + self.centre
-        return np.asarray(np.expm1(np.minimum(scaled, 50.0))) if self.logged else scaled
 
 
 def boosted(origins: Sequence[Sequence[Series]], horizon: int, seed: int) -> list[Forecasts]:
@@ -69,47 +66,68 @@ def linear(origins: Sequence[Sequence[Series]], horizon: int, seed: int) -> list
 
 
 def _pooled(learner: Learner, origins: Sequence[Sequence[Series]], horizon: int, seed: int) -> list[Forecasts]:
-    """Learnt once, from what was known at the oldest origin, for all origins: no look ahead, a fifth of the cost."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    """Learnt once for all origins of series that lie at about the same time, from what was known of any series at the oldest."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-    # One thread: two took 15 times as long as one (30 s against 2 s) while other processes used the cores.
-    with threadpool_limits(1):
-        return _both_views(learner, origins, horizon, seed)
+    libraries = ThreadpoolController()
+    found: list[Forecasts] = [[None] * len(known) for known in origins]
+    for positions, end in _terms([s.first_bucket + s.size for s in origins[-1]], horizon):
+        teachers = [s if s.first_bucket + s.size <= end else s.upto(end - s.first_bucket) for s in origins[0] if s.first_bucket < end]
+        # One thread: two took 15 times as long as one (30 s against 2 s) while other processes used the cores.
+        with libraries.limit(limits=1):
+            models = [(logged, _learn(learner, teachers, horizon, seed, logged=logged)) for logged in (False, True)]
+
+        def extend(piece: slice, positions: IntArray = positions, models: list[tuple[bool, Learnt | None]] = models) -> None:
+            for slots, known in zip(found, origins, strict=True):
+                part = [known[position] for position in positions[piece]]
+                with libraries.limit(limits=1):
+                    said = [_extend(model, _views(part, logged=logged), horizon) for logged, model in models if model is not None]
+                for row, position in enumerate(positions[piece]):
+                    views = [one[row] for one in said if row in one]
+                    slots[position] = sum(views[1:], views[0]) / len(views) if views else None
+
+        in_pieces(extend, positions.size)
+    return found
 
 
-def _both_views(learner: Learner, origins: Sequence[Sequence[Series]], horizon: int, seed: int) -> list[Forecasts]:
-    """`_pooled` without care for threads."""
-    found: list[list[list[FloatArray]]] = [[[] for _ in known] for known in origins]
-    for logged in (False, True):
-        learnt = _learn(learner, origins[-1], horizon, seed, logged=logged)
-        if learnt is None:
-            continue
-        for slots, known in zip(found, origins, strict=True):
-            for first in range(0, len(known), _BLOCK):
-                views = [_view(series, logged=logged, whole=False) for series in known[first : first + _BLOCK]]
-                for position, forecast in _extend(learnt, views, horizon).items():
-                    slots[first + position].append(forecast)
-    return [[np.mean(parts, axis=0) if parts else None for parts in slots] for slots in found]
+def _terms(ends: Sequence[int], horizon: int) -> list[tuple[IntArray, int]]:
+    """Positions of series that end at about the same time, and the earliest of these times."""
+    at = np.array(ends, dtype=np.int64)
+    if not at.size:
+        return []
+    length = max(horizon, -(-(int(np.ptp(at)) + 1) // _TERMS))
+    term = (at.max() - at) // length
+    return [(of, int(at[of].min())) for of in (np.flatnonzero(term == one) for one in np.unique(term))]
 
 
-def _view(series: Series, *, logged: bool, whole: bool) -> View | None:
-    """The series in one view, whole or its end; None where it lacks three cycles, varies nowhere of late, or cannot be logged."""
-    y = series.filled
-    seasons = [m for m in series.seasons if 3 * m <= y.size]
-    season, day = ((seasons[0] if logged else seasons[-1]), seasons[0]) if seasons else (1, 1)
-    if y.size < 3 * season + 8 or (logged and y.min() < 0):
-        return None
-    period = lcm(season, day)
-    end = y[max(0, y.size - _RECENT * season) // period * period :]
-    # log1p of values whose largest lies in [1, 2) bends ordinary values little and keeps zeros in range.
-    recent = np.log1p(end) if logged else end
-    differences = np.abs(recent[season:] - recent[:-season])
-    unit = float(differences.sum()) / differences.size or float(recent.std())
-    if not unit > _LEAST_UNIT * float(np.ptp(recent)) or not np.isfinite(unit):
-        return None
-    centre = float(recent[-1])
-    values = (np.log1p(y) if logged else y) if whole else recent
-    return View((values - centre) / unit, y.size, season, day, centre, unit, logged)
+def _views(known: Sequence[Series], *, logged: bool, whole: bool = False) -> list[View | None]:
+    """The series in one view, whole or their ends; None for one that lacks three cycles, varies nowhere of late, or cannot be logged."""
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    for position, series in enumerate(known):
+        size = series.filled.size
+        seasons = [m for m in series.seasons if 3 * m <= size]
+        season, day = ((seasons[0] if logged else seasons[-1]), seasons[0]) if seasons else (1, 1)
+        if size >= 3 * season + 8:
+            groups.setdefault((season, day, size), []).append(position)
+    found: list[View | None] = [None] * len(known)
+    for (season, day, size), positions in groups.items():
+        period = lcm(season, day)
+        start = max(0, size - _RECENT * season) // period * period
+        values = np.stack([known[position].filled[0 if whole else start :] for position in positions])
+        possible = values.min(axis=1) >= 0 if logged else np.ones(len(values), dtype=np.bool_)
+        largest = (values[:, start:] if whole else values).max(axis=1)
+        # log1p of values whose largest recent one lies in [1, 2) bends ordinary values little and keeps zeros in range.
+        scale = 2.0 ** np.floor(np.log2(np.where(largest > _LEAST_UNIT, largest, 1.0)))
+        values = np.log1p(np.maximum(values, 0.0) / scale[:, None]) if logged else values
+        recent = values[:, start:] if whole else values
+        unit = np.abs(recent[:, season:] - recent[:, :-season]).mean(axis=1)
+        unit = np.where(unit > 0, unit, recent.std(axis=1))
+        possible &= (unit > _LEAST_UNIT * np.ptp(recent, axis=1)) & np.isfinite(unit)
+        centre = recent[:, -1].copy()
+        values = (values - centre[:, None]) / np.where(possible, unit, 1.0)[:, None]
+        for row in np.flatnonzero(possible):
+            found[positions[row]] = View(values[row], size, season, day, float(centre[row]), float(unit[row]), float(scale[row]), logged)
+    return found
 
 
 def _learn(learner: Learner, known: Sequence[Series], horizon: int, seed: int, *, logged: bool) -> Learnt | None:
@@ -117,7 +135,7 @@ def _learn(learner: Learner, known: Sequence[Series], horizon: int, seed: int, *
     rng = np.random.default_rng(seed)
     if len(known) > _MAX_TEACHERS:
         known = [known[i] for i in np.sort(rng.choice(len(known), _MAX_TEACHERS, replace=False))]
-    views = [view for view in (_view(series, logged=logged, whole=True) for series in known) if view is not None]
+    views = [view for view in _views(known, logged=logged, whole=True) if view is not None]
     if not views:
         return None
     rows = min(MAX_ROWS, max(_LEAST_ROWS, _ROWS_PER_SERIES * len(views)))
@@ -144,7 +162,12 @@ def _extend(model: Learnt, views: Sequence[View | None], horizon: int) -> dict[i
         steps = np.split(base + model.predict(x), np.cumsum(counts)[:-1])
         for p, step in zip(pending, steps, strict=True):
             paths[p] = np.concatenate([paths[p], step])
-    return {p: view.back(paths[p][view.z.size :]) for p, view in usable.items()}
+    if not usable:
+        return {}
+    units, centres, scales = (np.array([[getattr(view, name)] for view in usable.values()]) for name in ("unit", "centre", "scale"))
+    scaled = np.stack([paths[p][view.z.size :] for p, view in usable.items()]) * units + centres
+    logged = next(iter(usable.values())).logged
+    return dict(zip(usable, np.expm1(np.minimum(scaled, 50.0)) * scales if logged else scaled, strict=True))
 
 
 def _reach(view: View, horizon: int) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
-from models.forecast import forecast, lineup
+from models.forecast import forecast, lineup, threads
 from models.forecast.combination import _losses, _weighted_median, combine
 from models.forecast.contest import NAIVE, enter, start
 from models.forecast.intervals import bands
@@ -175,3 +176,71 @@ def test_least_absolute_errors_agree_with_scikit_learn() -> None:
     loss = [np.abs(target - model.predict(x)).mean() for model in (ours, theirs)]
     assert loss[0] == pytest.approx(loss[1], rel=2e-3)
     np.testing.assert_allclose(ours.predict(x), theirs.predict(x), atol=0.3)
+
+
+def test_members_that_learn_together_learn_nothing_from_later_dates() -> None:
+    """A series that ended long ago is forecast alike whatever the others did afterwards, and so are earlier origins."""
+    old = rhythm(500, 1)
+    living = {f"s{i}": rhythm(900, 10 + i) for i in range(6)}
+    later = {key: np.concatenate([v[:500], 50 + 40 * np.sin(np.arange(400)) ** 2]) for key, v in living.items()}
+    names = ["pooled", "pooled_linear"]
+    first, second = (run_contest(panel_of({"old": old} | others).ready, 24, names, seed=0) for others in (living, later))
+    for name in names:
+        assert np.isfinite(first.forecasts[name]).all()
+        np.testing.assert_array_equal(first.forecasts[name][0], second.forecasts[name][0])
+        np.testing.assert_array_equal(first.errors[name][0], second.errors[name][0])
+        assert not np.allclose(first.forecasts[name][1:], second.forecasts[name][1:])
+
+
+def test_a_holiday_is_not_known_before_it_came() -> None:
+    values = 50 + np.random.default_rng(0).normal(0, 1, 24 * 60)
+    days = [9, 23, 37, 57]
+    for day in days:
+        values[24 * day : 24 * (day + 1)] -= 20
+    frame = pl.DataFrame({"series_id": "a", "time": [START + timedelta(hours=i) for i in range(values.size)], "value": values})
+    dates = [(START + timedelta(days=day)).date() for day in days]
+    series = build_panel(frame, horizon=48, freq="1h", holidays=dates).ready[0]
+    changed = frame.with_columns(value=pl.when(pl.int_range(pl.len()) >= 24 * 40).then(pl.col("value") * 3).otherwise("value"))
+    other = build_panel(changed, horizon=48, freq="1h", holidays=dates).ready[0]
+    ahead = slice(24 * 57, 24 * 58)
+    for cut, seen in ((24 * 40, 3), (24 * 30, 2)):
+        effects = [one.upto(cut).effect[ahead] * one.scale for one in (series, other)]
+        np.testing.assert_array_equal(*effects)
+        assert effects[0].mean() == pytest.approx(-20 * seen / (seen + 1), abs=1.5)
+    assert series.effect[ahead].mean() * series.scale == pytest.approx(-20 * 4 / 5, abs=1.5)
+
+
+def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {f"s{i}": rhythm(200 + 24 * (i % 3), i, noise=1 + i % 4) for i in range(30)}
+    frame = pl.concat(
+        pl.DataFrame({"series_id": key, "time": [START + timedelta(hours=i) for i in range(v.size)], "value": v})
+        for key, v in values.items()
+    )
+    monkeypatch.setattr(threads, "PIECE", 7)
+    made, names = [], ["recent_level", "phase_median", "level_season", "pooled_linear"]
+    for count in (1, 3):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, count=count: set(range(count)))
+        made.append(forecast(frame, horizon=24, freq="1h", models=names))
+    assert made[0].equals(made[1])
+    monkeypatch.setattr(threads, "PIECE", 500)
+    columns = ["mean", "lo_80", "hi_95"]
+    np.testing.assert_allclose(
+        forecast(frame, horizon=24, freq="1h", models=names).select(columns).to_numpy(), made[0].select(columns).to_numpy(), rtol=1e-9
+    )
+
+
+def test_the_naive_member_repeats_the_season_whose_cycles_are_alike() -> None:
+    t = np.arange(168 * 6)
+    weekly, daily = np.random.default_rng(0).normal(size=168)[t % 168], rhythm(t.size, 3, noise=0.1)
+    ready = panel_of({"weekly": weekly, "daily": daily}).ready
+    found = MEMBERS[NAIVE].predict([ready], 24, 0)[0]
+    for series, forecasts, season in zip(ready, found, (24, 168), strict=True):
+        np.testing.assert_array_equal(forecasts, np.resize(series.values[-season:], 24))
+
+
+def test_outer_bands_reach_out_on_both_sides() -> None:
+    errors = np.abs(np.random.default_rng(0).normal(size=(20, 4, 24)))
+    lower, upper = bands(errors, np.full(20, 24), (95,), 24).transpose(1, 0, 2)
+    assert (-lower >= 0.5 * upper - 1e-12).all()
+    inner = bands(errors, np.full(20, 24), (80,), 24)
+    assert (inner[:, 0] == 0).all()
