@@ -54,14 +54,21 @@ def find_change_points(history: History) -> Marts:
 
 
 def find_anomalies(history: History) -> Marts:
-    """Hours of the window that left their expected course."""
+    """Hours of the window that left their expected course, and the episodes that services agree on."""
     from models.anomaly import score
+    from orchestration.episodes import explained, find_episodes
 
-    hourly = _hourly(history)
-    scored = score(hourly.select("series_id", "time", "value"), freq="1h").filter(pl.col("is_anomaly"))
+    hourly, dependencies = _hourly(history), history.frame("service_dependencies")
+    feedback = history.frame("anomaly_feedback")
+    scored = score(hourly.select("series_id", "time", "value"), freq="1h", feedback=feedback)
     about = hourly.select("series_id", "service", "measure").unique(keep="first", maintain_order=True)
-    columns = ["series_id", "service", "measure", "time", "value", "expected", "score", "status"]
-    return {"mart.anomalies": scored.join(about, on="series_id", how="left").select(columns).pipe(_as_of, history)}
+    harmless = feedback.filter("is_false_alarm")
+    located = scored.join(harmless, on=["series_id", "time"], how="anti").join(about, on="series_id", how="left")
+    found, alarms = find_episodes(located, dependencies)
+    odd = located.filter("is_anomaly").join(alarms, on=["series_id", "time"], how="left")
+    columns = ["series_id", "service", "measure", "time", "value", "expected", "score", "episode_id", "status"]
+    told = explained(found, history.frame("incidents"), history.frame("changes"), dependencies)
+    return {"mart.anomalies": odd.select(columns).pipe(_as_of, history), "mart.anomaly_episodes": told.pipe(_as_of, history)}
 
 
 def plan_capacity(history: History) -> Marts:
@@ -153,7 +160,12 @@ ANALYSES = (
         ("service_hourly", "resource_usage", "metric_hourly", "changes", "service_dependencies"),
         find_change_points,
     ),
-    Analysis("anomalies", ("mart.anomalies",), ("service_hourly", "resource_usage", "metric_hourly"), find_anomalies),
+    Analysis(
+        "anomalies",
+        ("mart.anomalies", "mart.anomaly_episodes"),
+        ("service_hourly", "resource_usage", "metric_hourly", "service_dependencies", "incidents", "changes", "anomaly_feedback"),
+        find_anomalies,
+    ),
     Analysis("capacity", ("mart.capacity_forecasts", "mart.capacity_plan"), ("resource_usage", "resource_limits"), plan_capacity),
     Analysis(
         "cost_opportunities",

@@ -100,3 +100,29 @@ def test_who_calls_whom_over_the_whole_window(db: Any) -> None:
     rows = db.run("frames.service_dependencies", DAY, END)
     found = [(r["parent_service"], r["child_service"], r["call_count"], r["last_seen"].day) for r in rows]
     assert found == [("web", "api", 7, 2), ("web", "db", 1, 1)]
+
+
+def test_incidents_are_felt_from_their_start_to_their_end(db: Any) -> None:
+    known = {"source": "s", "service": "api", "title": "slow", "opened_time": at("2026-01-02 10:00")}
+    db.fill(
+        "core.incidents", {**known, "incident_id": "1", "started_time": at("2026-01-02 09:50"), "resolved_time": at("2026-01-02 11:00")}
+    )
+    db.fill("core.incidents", {**known, "incident_id": "2", "started_time": at("2026-01-02 10:10")})
+    db.fill("core.incidents", {**known, "incident_id": "3", "opened_time": at("2026-01-11 10:00")})
+    found = [(r["incident_id"], r["start_time"], r["end_time"]) for r in db.run("frames.incidents", DAY, END)]
+    assert found == [
+        ("1", at("2026-01-02 09:50"), at("2026-01-02 11:00")),
+        ("2", at("2026-01-02 10:00"), at("2026-01-11 00:00")),
+    ]
+
+
+def test_the_last_word_on_an_anomaly_counts(db: Any) -> None:
+    for series, time, is_false_alarm, said in (
+        ("a", "2026-01-02 10:00", True, "2026-01-05"),
+        ("a", "2026-01-02 10:00", False, "2026-01-06"),
+        ("b", "2026-01-02 10:00", True, "2026-02-05"),
+        ("b", "2026-01-11 00:00", True, "2026-02-05"),
+    ):
+        db.fill("meta.anomaly_feedback", {"series_id": series, "time": at(time), "is_false_alarm": is_false_alarm, "said_at": at(said)})
+    found = [(r["series_id"], r["is_false_alarm"]) for r in db.run("frames.anomaly_feedback", DAY, END)]
+    assert found == [("a", False), ("b", True)]
