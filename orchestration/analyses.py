@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from orchestration.history import History
 
 Marts = dict[str, pl.DataFrame]
+PLACED = timedelta(hours=6)
+"""Small shifts are placed to some hours: a change may come so much later than its shift."""
 LABELS = ["series_id", "subject", "service", "measure", "unit"]
 
 
@@ -42,14 +44,14 @@ def find_trends(history: History) -> Marts:
 
 
 def find_change_points(history: History) -> Marts:
-    """Level shifts by the hour, each with the nearest change, within a day, of its service or what that depends on."""
+    """Level shifts by the hour, each with the nearest change, up to a day before, of its service or what that depends on."""
     from models.trend import change_points, nearest_changes
 
     hourly = _hourly(history)
     found = change_points(hourly.select("series_id", "time", "value"), freq="1h").filter(pl.col("time").is_not_null())
     about = hourly.select("series_id", "service", "measure").unique(keep="first", maintain_order=True)
     located = found.join(about, on="series_id", how="left")
-    linked = nearest_changes(located, history.frame("changes"), history.frame("service_dependencies"))
+    linked = nearest_changes(located, history.frame("changes"), history.frame("service_dependencies"), late=PLACED)
     return {"mart.change_points": linked.pipe(_as_of, history)}
 
 

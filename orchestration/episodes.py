@@ -19,18 +19,25 @@ CAUSE = timedelta(days=1)
 def find_episodes(scored: pl.DataFrame, dependencies: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The episodes in hourly scores, and which alarm is part of which.
 
-    scored: series_id, service, time, score, is_anomaly; dependencies: parent_service, child_service. Returns the episodes with an alarm
-    (episode_id, start_time, end_time, rank, service, probability, evidence, anomaly_count; end_time is that of the last odd
-    hour) and series_id, time, episode_id of their alarms. The id is the first odd hour of the likely origin, and its name."""
+    scored: series_id, service, time, score, is_anomaly; dependencies: parent_service, child_service. Returns the episodes with alarms in
+    two series, or in the only one that its services have (episode_id, start_time, end_time, rank, service, probability, evidence,
+    anomaly_count; end_time is the end of the last odd hour) and series_id, time, episode_id of their alarms. The id is the first odd hour
+    of the likely origin, and its name."""
     calls = dependencies.select(caller="parent_service", callee="child_service")
     evidence = corroborated(scored, calls, gap=GAP)
     ranked = episodes(evidence, calls, gap=GAP)
     name = pl.format("{}/{}", pl.col("first_time").dt.strftime("%Y-%m-%dT%H"), "service").alias("episode_id")
     names = ranked.filter(pl.col("rank") == 1).select("episode", name)
     alarms = together(evidence, calls, gap=GAP).join(evidence.filter("is_anomaly"), on=["series_id", "time"], how="semi")
-    told = ranked.join(names, on="episode", how="left").join(alarms, on="episode", how="semi")
+    known = scored.group_by("service").agg(series=pl.col("series_id").n_unique())
+    several = ranked.join(known, on="service").group_by("episode").agg(needed=pl.col("series").sum().clip(upper_bound=2))
+    alarmed = alarms.group_by("episode").agg(alarmed=pl.col("series_id").n_unique())
+    agreed = several.join(alarmed, on="episode").filter(pl.col("alarmed") >= pl.col("needed"))
+    told = ranked.join(names, on="episode", how="left").join(agreed, on="episode", how="semi")
     columns = ["episode_id", "start_time", pl.col("end_time") + HOUR, "rank", "service", "probability", "evidence", "anomaly_count"]
-    return told.select(columns), alarms.join(names, on="episode", how="left").select("series_id", "time", "episode_id")
+    return told.select(columns), alarms.join(agreed, on="episode", how="semi").join(names, on="episode", how="left").select(
+        "series_id", "time", "episode_id"
+    )
 
 
 def explained(found: pl.DataFrame, incidents: pl.DataFrame, changes: pl.DataFrame, dependencies: pl.DataFrame) -> pl.DataFrame:

@@ -106,7 +106,7 @@ CHANGE_POINTS = Contract(
         number("relative_change_hi", "Upper end of its 95% interval", "1"),
         number("p_value", "p-value of the shift"),
         number("q_value", "p-value after control of the false discovery rate"),
-        text("change_id", "Nearest change, within a day, of the service or of what it depends on"),
+        text("change_id", "Nearest change, up to a day before or six hours after, of the service or of what it depends on"),
         text("change_kind", "deploy, release, config ..."),
         text("change_title", "What it was"),
         text("change_service", "Service that was changed"),

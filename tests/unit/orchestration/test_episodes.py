@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 
 from orchestration.episodes import explained, find_episodes
 
@@ -18,8 +19,9 @@ def at(hour: float) -> datetime:
     return START + timedelta(hours=hour)
 
 
-def scored(*odd: tuple[str, int, float], alarm: int | None = 500) -> pl.DataFrame:
-    """1000 hours of four series in each of three services; all of a service have the score in the hours given."""
+def scored(*odd: tuple[str, int, float], alarmed: int = 4, series: int = 4) -> pl.DataFrame:
+    """1000 hours of so many series in each of three services; all of a service have the score in the hours given, and so many of them an
+    alarm in hour 500."""
     rng = np.random.default_rng(0)
     given = {(service, hour): score for service, hour, score in odd}
     return pl.DataFrame(
@@ -28,10 +30,10 @@ def scored(*odd: tuple[str, int, float], alarm: int | None = 500) -> pl.DataFram
             "service": service,
             "time": at(hour),
             "score": given.get((service, hour), rng.uniform(0, 0.97)),
-            "is_anomaly": (service, hour) in given and hour == alarm,
+            "is_anomaly": (service, hour) in given and hour == 500 and n < alarmed,
         }
         for service in ("api", "search", "web")
-        for n in range(4)
+        for n in range(series)
         for hour in range(1000)
     )
 
@@ -45,9 +47,10 @@ def test_one_episode_named_by_its_likely_origin() -> None:
     assert alarms.rows() == [(f"api/{n}", at(500), "2026-09-21T20/api") for n in range(4)]
 
 
-def test_no_episode_without_an_alarm() -> None:
-    odd = scored(("api", 500, 0.9999), alarm=None)
-    assert [found.height for found in find_episodes(odd, CALLS)] == [0, 0]
+@pytest.mark.parametrize(("alarmed", "series", "found"), [(0, 4, 0), (1, 4, 0), (2, 4, 2), (0, 1, 0), (1, 1, 1)])
+def test_an_episode_needs_alarms_of_two_series_or_of_the_only_one(alarmed: int, series: int, found: int) -> None:
+    episodes, alarms = find_episodes(scored(("api", 500, 0.9999), alarmed=alarmed, series=series), CALLS)
+    assert (episodes.height, alarms.height) == (found > 0, found)
 
 
 def told(incidents: list[tuple[str, str, float, float]], changes: list[tuple[str, str, float]]) -> dict[str, Any]:
