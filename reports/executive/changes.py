@@ -136,7 +136,7 @@ def _near(row: Mapping[str, Any], *, longest: int) -> str:
 def _odd(row: Mapping[str, Any]) -> Finding:
     """One episode: when, where it may have begun and how sure that is, who else, what was seen, and what lies by it."""
     began = f", most likely from there ({percent(row['probability'])})" if row["others"] else ""
-    others = f"; also {label(row['other_services'], longest=60)}" if row["others"] else ""
+    others = f"; also {label(row['other_services'], longest=100)}" if row["others"] else ""
     when = f"{instant(row['start_time'])} for {number(_hours(row))} h"
     beside = f" Incident: {label(row['incident_title'] or row['incident_id'], longest=60)}." if row["incident_id"] else ""
     near = f" Nearest change: {_near(row, longest=60)}." if row["change_id"] else ""

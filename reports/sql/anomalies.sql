@@ -34,4 +34,4 @@ INNER JOIN affected AS t ON t.episode_id = s.episode_id
 LEFT JOIN seen AS a ON a.episode_id = s.episode_id
 LEFT JOIN mart.trends AS r ON r.series_id = a.series_id AND r.day = (SELECT max(day) FROM mart.trends)
 WHERE s.rank = 1
-ORDER BY t.evidence DESC, s.start_time DESC, s.episode_id
+ORDER BY s.evidence DESC, s.start_time DESC, s.episode_id
