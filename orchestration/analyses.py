@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from orchestration.history import History
 
 Marts = dict[str, pl.DataFrame]
+PLACED = timedelta(hours=6)
+"""Small shifts are placed to some hours: a change may come so much later than its shift."""
 LABELS = ["series_id", "subject", "service", "measure", "unit"]
 
 
@@ -43,37 +46,44 @@ def find_trends(history: History) -> Marts:
     about = daily.group_by(LABELS, maintain_order=True).agg(
         pl.col("value").mean().alias("mean"), pl.col("time").dt.date().n_unique().alias("history_days")
     )
-    return {"mart.trends": found.join(about, on="series_id", how="inner").pipe(_as_of, history)}
+    return {"mart.trends": found.join(about, on="series_id", how="inner").pipe(history.dated)}
 
 
 def find_change_points(history: History) -> Marts:
-    """Level shifts by the hour, each with the nearest change, within a day, of its service or what that depends on."""
+    """Level shifts by the hour, each with the nearest change, up to a day before, of its service or what that depends on."""
     from models.trend import change_points, nearest_changes
 
     hourly = _hourly(history)
     found = change_points(hourly.select("series_id", "time", "value"), freq="1h").filter(pl.col("time").is_not_null())
     about = hourly.select("series_id", "service", "measure").unique(keep="first", maintain_order=True)
     located = found.join(about, on="series_id", how="left")
-    linked = nearest_changes(located, history.frame("changes"), history.frame("service_dependencies"))
-    return {"mart.change_points": linked.pipe(_as_of, history)}
+    linked = nearest_changes(located, history.frame("changes"), history.frame("service_dependencies"), late=PLACED)
+    return {"mart.change_points": linked.pipe(history.dated)}
 
 
 def find_anomalies(history: History) -> Marts:
-    """Hours of the window that left their expected course."""
+    """Hours of the window that left their expected course, and the episodes that services agree on."""
     from models.anomaly import score
+    from orchestration.episodes import explained, find_episodes
 
-    hourly = _hourly(history)
-    scored = score(hourly.select("series_id", "time", "value"), freq="1h").filter(pl.col("is_anomaly"))
+    hourly, dependencies = _hourly(history), history.frame("service_dependencies")
+    feedback = history.frame("anomaly_feedback")
+    scored = score(hourly.select("series_id", "time", "value"), freq="1h", feedback=feedback)
     about = hourly.select("series_id", "service", "measure").unique(keep="first", maintain_order=True)
-    columns = ["series_id", "service", "measure", "time", "value", "expected", "score", "status"]
-    return {"mart.anomalies": scored.join(about, on="series_id", how="left").select(columns).pipe(_as_of, history)}
+    harmless = feedback.filter("is_false_alarm")
+    located = scored.join(harmless, on=["series_id", "time"], how="anti").join(about, on="series_id", how="left")
+    found, alarms = find_episodes(located, dependencies)
+    odd = located.filter("is_anomaly").join(alarms, on=["series_id", "time"], how="left")
+    columns = ["series_id", "service", "measure", "time", "value", "expected", "score", "episode_id", "status"]
+    told = explained(found, history.frame("incidents"), history.frame("changes"), dependencies)
+    return {"mart.anomalies": odd.select(columns).pipe(history.dated), "mart.anomaly_episodes": told.pipe(history.dated)}
 
 
 def find_opportunities(history: History) -> Marts:
     """What could be saved, from four ways of looking."""
     from orchestration.opportunities import opportunities
 
-    return {"mart.cost_opportunities": opportunities(history).pipe(_as_of, history)}
+    return {"mart.cost_opportunities": opportunities(history).pipe(history.dated)}
 
 
 def estimate_roi(history: History) -> Marts:
@@ -85,11 +95,7 @@ def estimate_roi(history: History) -> Marts:
     if history.scenario.roi:
         inputs = scenario(inputs, history.scenario.roi)
     found = items(simulate(inputs), inputs, currency=history.settings.roi.currency)
-    return {"mart.roi": found.filter(~pl.col("item").str.starts_with("benefit:") | pl.col("p50").is_not_null()).pipe(_as_of, history)}
-
-
-def _as_of(frame: pl.DataFrame, history: History) -> pl.DataFrame:
-    return history.dated(frame)
+    return {"mart.roi": found.filter(~pl.col("item").str.starts_with("benefit:") | pl.col("p50").is_not_null()).pipe(history.dated)}
 
 
 def _daily(hourly: pl.DataFrame) -> pl.DataFrame:
@@ -123,7 +129,12 @@ ANALYSES = (
         ("service_hourly", "resource_usage", "metric_hourly", "changes", "service_dependencies"),
         find_change_points,
     ),
-    Analysis("anomalies", ("mart.anomalies",), ("service_hourly", "resource_usage", "metric_hourly"), find_anomalies),
+    Analysis(
+        "anomalies",
+        ("mart.anomalies", "mart.anomaly_episodes"),
+        ("service_hourly", "resource_usage", "metric_hourly", "service_dependencies", "incidents", "changes", "anomaly_feedback"),
+        find_anomalies,
+    ),
     Analysis(
         "capacity",
         ("mart.forecast_accuracy", "mart.capacity_forecasts", "mart.capacity_decisions", "mart.capacity_plan"),

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from lakebed.cli import archive, data, demo, reports, retention, run, setup, sql
+from lakebed.cli import anomaly, archive, data, demo, reports, retention, run, setup, sql
 from lakebed.cli.console import errors
 from warehouse.errors import ChecksFailedError, ConfigError, LakebedError
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (demo, setup, run, sql, reports, data, retention, archive):
+for module in (demo, setup, run, sql, reports, data, anomaly, retention, archive):
     module.register(app)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,15 @@ CAPACITY = """SELECT resource_id, exhaustion_p10, exhaustion_p50, exhaustion_p90
               WHERE day = (SELECT max(day) FROM mart.capacity_plan)"""
 SHIFTS = """SELECT service, measure, time, relative_change, change_id FROM mart.change_points
             WHERE day = (SELECT max(day) FROM mart.change_points) AND measure LIKE 'latency%' AND status = 'ok'"""
+LINKED = """SELECT change_id FROM mart.change_points WHERE day = (SELECT max(day) FROM mart.change_points)
+            AND measure LIKE '%latency%' AND status = 'ok' AND change_kind = 'deploy'"""
+EPISODES = """SELECT episode_id, service, rank, start_time, end_time FROM mart.anomaly_episodes
+              WHERE day = (SELECT max(day) FROM mart.anomaly_episodes)"""
 INCIDENTS = "SELECT incident_id, detect_s, acknowledge_s, resolve_s FROM core.incidents"
 SAVINGS = """SELECT kind, resource_id, saving_per_month FROM mart.cost_opportunities
              WHERE day = (SELECT max(day) FROM mart.cost_opportunities) AND status = 'ok'"""
+BAR = 0.75
+"""Precision and recall of growth, of shifts laid to deploys, and of episodes that will do: of eight incidents two may be missed."""
 COSTS = "SELECT sum(billed_cost) AS billed, sum(effective_cost) AS effective FROM core.costs_daily"
 
 
@@ -35,7 +41,8 @@ class Finding:
 
 def compare(ask: Ask, truth: Mapping[str, Any]) -> list[Finding]:
     """Every comparison that the truth allows."""
-    return [*_saturations(ask, truth), *_deploys(ask, truth), *_incidents(ask, truth), *_waste(ask, truth), *_costs(ask, truth)]
+    parts = (_saturations, _growth, _deploys, _linked, _incidents, _episodes, _waste, _costs)
+    return [finding for part in parts for finding in part(ask, truth)]
 
 
 def _time(text: str) -> datetime:
@@ -64,6 +71,22 @@ def _saturations(ask: Ask, truth: Mapping[str, Any]) -> list[Finding]:
     return found
 
 
+def _growth(ask: Ask, truth: Mapping[str, Any]) -> list[Finding]:
+    """Of the resources said to run out, how many do; of those injected, how many are dated to within ten days."""
+    named = {row["resource_id"]: row["exhaustion_p50"] for row in ask(CAPACITY).to_pylist() if row["exhaustion_p50"] is not None}
+    wanted = {f"{s['resource_id']}/{s['kind']}": _time(s["crosses"]) for s in truth["saturations"]}
+    right = set(named) & set(truth["running_out"])
+    dated = sum(name in named and abs((named[name] - true).total_seconds()) <= 10 * 86_400 for name, true in wanted.items())
+    return [_judged("resources that run out", "named", len(named), len(right), dated, len(wanted))]
+
+
+def _judged(question: str, verb: str, found: int, right: int, hidden_found: int, hidden: int) -> Finding:
+    """Precision (right of what was found; 100% where nothing was) and recall (found of what was hidden)."""
+    precision, recall = right / found if found else 1.0, hidden_found / max(hidden, 1)
+    text = f"{found} {verb}, {right} right (precision {precision:.0%}, recall {recall:.0%})"
+    return Finding(question, text, str(hidden), precision >= BAR and recall >= BAR)
+
+
 def _day(when: datetime | None) -> str:
     return f"{when:%Y-%m-%d}" if when else "later"
 
@@ -87,6 +110,33 @@ def _deploys(ask: Ask, truth: Mapping[str, Any]) -> list[Finding]:
             )
         )
     return found
+
+
+def _linked(ask: Ask, truth: Mapping[str, Any]) -> list[Finding]:
+    """Of the shifts of latency that are laid to a deploy, how many are laid to one that changed it; how many of these are named."""
+    linked = [row["change_id"] for row in ask(LINKED).to_pylist()]
+    true = {deploy["change_id"] for deploy in truth["deploys"]}
+    right = [change for change in linked if change in true]
+    return [_judged("deploys behind shifts of latency", "shifts linked", len(linked), len(right), len(set(right)), len(true))]
+
+
+def _episodes(ask: Ask, truth: Mapping[str, Any]) -> list[Finding]:
+    """Of the episodes, how many overlap an incident; of the incidents, how many an episode of their service overlaps, and begins in it."""
+    services: dict[str, list[Mapping[str, Any]]] = {}
+    for row in sorted(ask(EPISODES).to_pylist(), key=lambda row: row["rank"]):
+        services.setdefault(row["episode_id"], []).append(row)
+    over: set[str] = set()
+    met: set[str] = set()
+    first: set[str] = set()
+    for incident in truth["incidents"]:
+        start, end = _time(incident["started"]), _time(incident["resolved"])
+        for name, rows in services.items():
+            if rows[0]["start_time"] < end and rows[0]["end_time"] > start:
+                over.add(name)
+                met |= {incident["incident_id"]} if any(row["service"] == incident["service"] for row in rows) else set()
+                first |= {incident["incident_id"]} if rows[0]["service"] == incident["service"] else set()
+    judged = _judged("incidents seen as episodes", "episodes", len(services), len(over), len(met), len(truth["incidents"]))
+    return [replace(judged, found=f"{judged.found}, {len(first)} with the true service first")]
 
 
 def _incidents(ask: Ask, truth: Mapping[str, Any]) -> list[Finding]:

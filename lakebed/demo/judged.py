@@ -67,6 +67,14 @@ def saturations(world: Behaviour) -> tuple[Saturation, ...]:
     )
 
 
+def running_out(world: Behaviour) -> tuple[str, ...]:
+    """Every resource, with its kind, whose noise-free use reaches its limit within `LOOK_AHEAD_DAYS`; cores and memory never do."""
+    times = world.window.grid(3600, days_beyond=LOOK_AHEAD_DAYS)
+    disks = ((f"{v.resource_id}/disk", world.volume_bytes(v, times), v.limit_bytes) for v in world.company.volumes)
+    pools = ((f"{p.resource_id}/pool", world.pool_connections(p, times), p.limit) for p in world.company.pools)
+    return tuple(name for found in (disks, pools) for name, used, limit in found if world.first_crossing(used, float(limit), times))
+
+
 def deploys(world: Behaviour) -> tuple[DeployTruth, ...]:
     """The deploys that mattered, with the change of the whole median latency at the moment of the deploy."""
     found = []
@@ -142,6 +150,7 @@ def derive_truth(world: Behaviour, bills: Bills, seed: int, scale: float, counts
         services=tuple(s.name for s in world.company.services),
         holidays=tuple(sorted(world.events.holidays)),
         saturations=saturations(world),
+        running_out=running_out(world),
         deploys=deploys(world),
         incidents=tuple(
             IncidentTruth(i.incident_id, i.service, i.title, i.started, i.opened, i.acknowledged, i.resolved, is_reviewed(i))

@@ -122,7 +122,8 @@ class CostAnomalyTruth:
 
 @dataclass(frozen=True)
 class Truth:
-    """All of it. `counts` are what the files hold: samples, histogram points, spans, log records by kind, rows."""
+    """All of it. `running_out`: every resource/kind that fills up within 120 days, without noise; `counts` are what the files hold:
+    samples, histogram points, spans, log records by kind, rows."""
 
     seed: int
     first_day: date
@@ -131,6 +132,7 @@ class Truth:
     services: tuple[str, ...]
     holidays: tuple[date, ...]
     saturations: tuple[Saturation, ...]
+    running_out: tuple[str, ...]
     deploys: tuple[DeployTruth, ...]
     incidents: tuple[IncidentTruth, ...]
     incident_means: IncidentMeans

@@ -3,7 +3,8 @@
 Does not belong here: lasting changes of level (trend), days of a bill (cost), who is told.
 """
 
-from models.anomaly.episodes import episodes
+from models.anomaly.corroboration import corroborated
+from models.anomaly.episodes import episodes, together
 from models.anomaly.scoring import score
 
-__all__ = ["episodes", "score"]
+__all__ = ["corroborated", "episodes", "score", "together"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import numpy as np
@@ -16,13 +17,14 @@ GAP = timedelta(minutes=30)
 SUREST = 1e-6
 """Tail probabilities count down to this."""
 _ANOMALIES: dict[str, PolarsDataType] = {"series_id": ANY_TYPE, "service": pl.String, "time": TIME, "score": pl.Float64}
-_GRAPH: dict[str, PolarsDataType] = {"caller": pl.String, "callee": pl.String}
+CALLS: Mapping[str, PolarsDataType] = {"caller": pl.String, "callee": pl.String}
 _RESULT: dict[str, PolarsDataType] = {
     "episode": pl.Int64,
     "start_time": TIME,
     "end_time": TIME,
     "rank": pl.Int64,
     "service": pl.String,
+    "first_time": TIME,
     "probability": pl.Float64,
     "evidence": pl.Float64,
     "anomaly_count": pl.Int64,
@@ -34,19 +36,33 @@ def episodes(anomalies: pl.DataFrame, graph: pl.DataFrame, *, gap: timedelta = G
 
     anomalies: series_id, service, time (UTC), score (1 - tail probability, as `score` gives it); rows with a null are left
     out. graph: caller, callee. Returns a row per episode and service: episode (from 1, by start), start_time, end_time of the
-    episode, rank (1 is the likeliest origin), service, probability that it is the origin (1 over the episode), evidence and
-    anomaly_count of the service. Evidence is the sum over its series of the largest -log10 tail probability. Blame walks from where
-    it is seen down the calls: it stays with a service, or goes on to one of its anomalous callees, by their evidence (the walk
-    of Kim et al., "Root cause detection in a service-oriented architecture", SIGMETRICS 2013, with services that absorb it).
+    episode, rank (1 is the likeliest origin), service, first_time at which it is odd, probability that it is the origin (1 over the
+    episode), evidence and anomaly_count of the service. Evidence is the sum over its series of the largest -log10 tail probability. Blame
+    walks from where it is seen down the calls: it stays with a service, or goes on to one of its anomalous callees, by their evidence (the
+    walk of Kim et al., "Root cause detection in a service-oriented architecture", SIGMETRICS 2013, with services that absorb it).
     Raises ValueError for missing columns or unusable types.
     """
-    rows = ensure_columns(anomalies, _ANOMALIES).select(list(_ANOMALIES)).drop_nulls().sort("time", "service", maintain_order=True)
-    calls = {(a, b) for a, b in ensure_columns(graph, _GRAPH).select("caller", "callee").drop_nulls().iter_rows() if a != b}
-    if rows.is_empty():
-        return pl.DataFrame(schema=_RESULT)
-    grouped = rows.with_columns(episode=pl.Series(_together(rows, calls, gap), dtype=pl.Int64))
+    calls = _edges(graph)
+    grouped = together(anomalies, graph, gap=gap)
     parts = [_ranked(part, calls) for part in grouped.partition_by("episode", maintain_order=True)]
-    return pl.concat(parts).select(list(_RESULT))
+    return pl.concat(parts).select(list(_RESULT)) if parts else pl.DataFrame(schema=_RESULT)
+
+
+def together(anomalies: pl.DataFrame, graph: pl.DataFrame, *, gap: timedelta = GAP) -> pl.DataFrame:
+    """The anomalies, in order of time, with the number of the episode that each is part of; all as for `episodes`.
+
+    Returns series_id, service, time, score, episode."""
+    rows = ensure_columns(anomalies, _ANOMALIES).select(list(_ANOMALIES)).drop_nulls().sort("time", "service", maintain_order=True)
+    return rows.with_columns(episode=pl.Series(_together(rows, _edges(graph), gap), dtype=pl.Int64))
+
+
+def surprise() -> pl.Expr:
+    """-log10 of the tail probability that a score stands for, at most that of `SUREST`."""
+    return -(1.0 - pl.col("score")).clip(SUREST, 1.0).log10()
+
+
+def _edges(graph: pl.DataFrame) -> set[tuple[str, str]]:
+    return {(a, b) for a, b in ensure_columns(graph, CALLS).select("caller", "callee").drop_nulls().iter_rows() if a != b}
 
 
 def _together(rows: pl.DataFrame, calls: set[tuple[str, str]], gap: timedelta) -> list[int]:
@@ -79,9 +95,12 @@ def _together(rows: pl.DataFrame, calls: set[tuple[str, str]], gap: timedelta) -
 
 def _ranked(part: pl.DataFrame, calls: set[tuple[str, str]]) -> pl.DataFrame:
     """The services of one episode, the likeliest origin first."""
-    surprise = -(1.0 - pl.col("score")).clip(SUREST, 1.0).log10()
-    by_series = part.with_columns(surprise=surprise).group_by("service", "series_id").agg(pl.col("surprise").max(), count=pl.len())
-    seen = by_series.group_by("service").agg(evidence=pl.col("surprise").sum(), anomaly_count=pl.col("count").sum()).sort("service")
+    by_series = part.group_by("service", "series_id").agg(pl.col("time").min(), surprise().max().alias("surprise"), count=pl.len())
+    seen = (
+        by_series.group_by("service")
+        .agg(first_time=pl.col("time").min(), evidence=pl.col("surprise").sum(), anomaly_count=pl.col("count").sum())
+        .sort("service")
+    )
     probability = _blame(seen["service"].to_list(), seen["evidence"].to_numpy(), calls)
     ranked = seen.with_columns(probability=pl.Series(probability)).sort(["probability", "service"], descending=[True, False])
     return ranked.with_columns(

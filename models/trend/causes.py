@@ -31,7 +31,12 @@ _EDGES: Mapping[str, PolarsDataType] = {"parent_service": pl.String, "child_serv
 
 
 def nearest_changes(
-    points: pl.DataFrame, changes: pl.DataFrame, dependencies: pl.DataFrame, *, within: timedelta = timedelta(hours=24)
+    points: pl.DataFrame,
+    changes: pl.DataFrame,
+    dependencies: pl.DataFrame,
+    *,
+    within: timedelta = timedelta(hours=24),
+    late: timedelta | None = None,
 ) -> pl.DataFrame:
     """Every change point with the nearest change of its service, or of a service that it depends on.
 
@@ -39,7 +44,8 @@ def nearest_changes(
     parent_service (caller), child_service (called), directly; what a service depends on is followed over `MAX_CALLS`.
     Returns the points in their order with change_id, change_kind, change_title, change_service, and change_distance_h
     (hours from the change to the point, negative where the change came later): of the changes but commits, at most `within` away
-    the nearest in time, where every call in between counts as `CALL` more. Null where there is none.
+    the nearest in time, where every call in between counts as `CALL` more; after the point only up to `late` (default: `within`).
+    Null where there is none.
     Raises ValueError for missing columns or unusable types.
     """
     given = ensure_columns(points, _POINTS).with_row_index("_point")
@@ -50,7 +56,7 @@ def nearest_changes(
         given.select("_point", "service", "time")
         .join(reach, on="service", how="inner")
         .join(known.select(**_NAMED), on="change_service", how="inner")
-        .filter(away.abs() <= within)
+        .filter(away.is_between(-(within if late is None else late), within))
         .sort(away.abs() + pl.col("_calls") * CALL, "_calls", "change_id")
         .unique("_point", keep="first", maintain_order=True)
         .with_columns((away.dt.total_microseconds() / 3.6e9).alias("change_distance_h"))

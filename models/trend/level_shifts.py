@@ -20,6 +20,7 @@ from models.series import (
     season_lengths_of,
     step_of,
 )
+from models.trend.exact import is_exact
 from models.trend.multiple_tests import benjamini_hochberg
 from models.trend.search import Shift, shifts_of
 from models.trend.seasonal import deseasonalise
@@ -96,7 +97,8 @@ def _measure(times: Times, values: Floats, step: timedelta | None) -> list[_Row]
     known = np.flatnonzero(~np.isnan(values))
     if known.size < MIN_POINTS:
         return [(*(None for _ in range(len(_RESULT) - 1)), NOT_ENOUGH_DATA)]
-    shifts = shifts_of(deseasonalise(values, seasons)[0][known], per_day)
+    ruled = is_exact(values[known], known)
+    shifts = [] if ruled else shifts_of(deseasonalise(values, seasons)[0][known], per_day)
     return [_row(times[known[shift.place]].item(), shift) for shift in shifts] or [(*(None for _ in range(6)), 1.0, STATUS_OK)]
 
 

@@ -1,4 +1,4 @@
-"""What changed: level shifts and the deploys behind them, trends, unusual hours."""
+"""What changed: level shifts and the deploys behind them, trends, and episodes in which services were odd together."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BAD_WHEN_MORE: Final = frozenset(_MEASURES) - {"request_count", "log_count"}
 
 
 def changes(connection: duckdb.DuckDBPyConnection) -> Answer:
-    """Shifts with the change nearest to each, trends that chance does not explain, and the oddest hours."""
+    """Shifts with the change nearest to each, trends that chance does not explain, and the oddest episodes."""
     points, trends, judged, odd, health = (read(connection, name) for name in _NAMES)
     if not any(frame.columns for frame in (points, trends, odd)):
         return nothing("changes", TITLE, "Trends and changes have not been looked for yet.", *_NAMES)
@@ -134,10 +134,25 @@ def _near(row: Mapping[str, Any], *, longest: int) -> str:
 
 
 def _odd(row: Mapping[str, Any]) -> Finding:
-    """One occasion of odd hours."""
-    agreed = f" and {count(row['measures'] - 1, 'other measure')}" if row["measures"] > 1 else ""
-    seen = f"{quantity(row['value'], row['unit'])} where {quantity(row['expected'], row['unit'])} was expected"
-    return Finding(f"Odd: {label(row['service'])} from {instant(row['first_time'])}, {_measure(row)}{agreed}: {seen}.", "anomalies")
+    """One episode: when, where it may have begun and how sure that is, who else, what was seen, and what lies by it."""
+    began = f", most likely from there ({percent(row['probability'])})" if row["others"] else ""
+    others = f"; also {label(row['other_services'], longest=100)}" if row["others"] else ""
+    when = f"{instant(row['start_time'])} for {number(_hours(row))} h"
+    beside = f" Incident: {label(row['incident_title'] or row['incident_id'], longest=60)}." if row["incident_id"] else ""
+    near = f" Nearest change: {_near(row, longest=60)}." if row["change_id"] else ""
+    return Finding(f"Odd: {label(row['service'])} from {when}{began}{others}{_seen(row)}.{beside}{near}", "anomalies")
+
+
+def _hours(row: Mapping[str, Any]) -> float:
+    """How long an episode lasted."""
+    return float((row["end_time"] - row["start_time"]).total_seconds()) / 3600
+
+
+def _seen(row: Mapping[str, Any]) -> str:
+    """What left its course most, beside what was expected."""
+    if row["measure"] is None:
+        return ""
+    return f"; {_measure(row)} {quantity(row['value'], row['unit'])} where {quantity(row['expected'], row['unit'])} was expected"
 
 
 def _trend(row: Mapping[str, Any]) -> Finding:
@@ -176,7 +191,7 @@ def _tables(points: pl.DataFrame, trends: pl.DataFrame, odd: pl.DataFrame) -> li
     if not trends.is_empty():
         tables.append(table("trends", "Trends", trends, _TREND, shown=_SHOWN, query="trends"))
     if not odd.is_empty():
-        tables.append(table("anomalies", "Odd hours", odd, _ODD, shown=_SHOWN, query="anomalies_all"))
+        tables.append(table("anomalies", "Odd together", odd, _ODD, shown=_SHOWN, query="anomalies"))
     return tables
 
 
@@ -205,10 +220,14 @@ _TREND: Final[Sequence[Spec]] = (
     ("Class", "left", lambda row: label(row["trend_class"])),
 )
 _ODD: Final[Sequence[Spec]] = (
-    text("Service", "service", longest=28),
-    ("From", "left", lambda row: instant(row["first_time"])),
-    figure("Measures", lambda row: number(row["measures"])),
-    ("Most of all", "left", _measure),
+    text("Likely origin", "service", longest=28),
+    figure("How sure", lambda row: percent(row["probability"])),
+    ("From", "left", lambda row: instant(row["start_time"])),
+    figure("Hours", lambda row: number(_hours(row))),
+    ("Also affected", "left", lambda row: label(row["other_services"], longest=48) if row["others"] else DASH),
+    ("Most of all", "left", lambda row: _measure(row) if row["measure"] else DASH),
     figure("Seen", lambda row: quantity(row["value"], row["unit"])),
     figure("Expected", lambda row: quantity(row["expected"], row["unit"])),
+    ("Incident", "left", lambda row: label(row["incident_title"] or row["incident_id"], longest=40) if row["incident_id"] else DASH),
+    ("Near", "left", lambda row: _near(row, longest=40)),
 )

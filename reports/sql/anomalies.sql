@@ -1,29 +1,37 @@
-WITH alarms AS (
-    -- Occasions: what is odd in a service within 3 hours of each other counts once. First those that most measures agree on.
-    SELECT
-        *, abs(value - expected) / greatest(abs(value), abs(expected), 1e-300) AS distance,
-        time - lag(time) OVER (PARTITION BY service ORDER BY time, series_id) <= INTERVAL 3 HOUR AS goes_on
-    FROM mart.anomalies
-    WHERE day = (SELECT max(day) FROM mart.anomalies) AND status = 'ok'
+WITH services AS (
+    SELECT * FROM mart.anomaly_episodes WHERE day = (SELECT max(day) FROM mart.anomalies)
 ),
 
-numbered AS (
-    SELECT *, count(*) FILTER (WHERE goes_on IS DISTINCT FROM TRUE) OVER (PARTITION BY service ORDER BY time, series_id) AS occasion
-    FROM alarms
+affected AS (
+    SELECT
+        episode_id, count(*) - 1 AS others, string_agg(service, ', ' ORDER BY rank) FILTER (WHERE rank > 1) AS other_services,
+        sum(evidence) AS evidence
+    FROM services
+    GROUP BY episode_id
 ),
 
-told AS (
+seen AS (
+    -- what left its course most: of the likely origin, if it has an alarm of its own, else of any service
     SELECT
-        service, count(DISTINCT measure) AS measures, count(DISTINCT series_id) AS series, count(*) AS alarms,
-        min(time) AS first_time, max(time) AS last_time, max(score) AS score, max(distance) AS distance,
-        -- what left its course most
-        unnest(max_by({'measure': measure, 'series_id': series_id, 'value': value, 'expected': expected}, (distance, series_id)))
-    FROM numbered
-    GROUP BY service, occasion
+        a.episode_id,
+        unnest(
+            max_by(
+                {'measure': measure, 'series_id': series_id, 'value': value, 'expected': expected},
+                (a.service = s.service, abs(value - expected) / greatest(abs(value), abs(expected), 1e-300), series_id)
+            )
+        )
+    FROM mart.anomalies AS a
+    INNER JOIN services AS s ON s.episode_id = a.episode_id AND s.rank = 1
+    WHERE a.day = (SELECT max(day) FROM mart.anomalies) AND a.status = 'ok'
+    GROUP BY a.episode_id
 )
 
 SELECT
-    t.service, t.first_time, t.last_time, t.measures, t.series, t.alarms, t.measure, t.series_id, r.unit, t.value, t.expected, t.score
-FROM told AS t
-LEFT JOIN mart.trends AS r ON r.series_id = t.series_id AND r.day = (SELECT max(day) FROM mart.trends)
-ORDER BY t.measures DESC, t.series DESC, t.distance DESC, t.first_time DESC, t.service
+    s.service, s.probability, s.start_time, s.end_time, t.others, t.other_services, t.evidence, a.measure, a.series_id, r.unit, a.value,
+    a.expected, s.incident_id, s.incident_title, s.change_id, s.change_kind, s.change_title, s.change_service, s.change_distance_h, s.episode_id
+FROM services AS s
+INNER JOIN affected AS t ON t.episode_id = s.episode_id
+LEFT JOIN seen AS a ON a.episode_id = s.episode_id
+LEFT JOIN mart.trends AS r ON r.series_id = a.series_id AND r.day = (SELECT max(day) FROM mart.trends)
+WHERE s.rank = 1
+ORDER BY s.evidence DESC, s.start_time DESC, s.episode_id

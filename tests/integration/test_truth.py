@@ -17,7 +17,7 @@ SEEDS = [int(seed) for seed in os.environ.get("LAKEBED_TRUTH_SEEDS", "1").split(
 SCALE = 0.5
 """Half of the spans. At 0.15 a service has eight requests a day, too few to place its deploy to the day."""
 END = "2026-11-22"
-QUESTIONS = 11
+QUESTIONS = 14
 
 
 @pytest.mark.timeout(1200)

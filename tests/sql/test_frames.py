@@ -125,3 +125,29 @@ def test_a_resource_has_one_peak_a_day_and_its_latest_names(db: Any) -> None:
         db.fill("core.resource_usage_1h", {**row, "service": service, "used_mean": used, "time": at(f"2026-{time}")})
     found = [(r["resource_id"], r["service"], r["time"], r["value"]) for r in db.run("frames.resource_daily", DAY, END)]
     assert found == [("h/cpu", "new", at("2026-01-02"), 3), ("h/cpu", "new", at("2026-01-04"), 2)]
+
+
+def test_incidents_are_felt_from_their_start_to_their_end(db: Any) -> None:
+    known = {"source": "s", "service": "api", "title": "slow", "opened_time": at("2026-01-02 10:00")}
+    db.fill(
+        "core.incidents", {**known, "incident_id": "1", "started_time": at("2026-01-02 09:50"), "resolved_time": at("2026-01-02 11:00")}
+    )
+    db.fill("core.incidents", {**known, "incident_id": "2", "started_time": at("2026-01-02 10:10")})
+    db.fill("core.incidents", {**known, "incident_id": "3", "opened_time": at("2026-01-11 10:00")})
+    found = [(r["incident_id"], r["start_time"], r["end_time"]) for r in db.run("frames.incidents", DAY, END)]
+    assert found == [
+        ("1", at("2026-01-02 09:50"), at("2026-01-02 11:00")),
+        ("2", at("2026-01-02 10:00"), at("2026-01-11 00:00")),
+    ]
+
+
+def test_the_last_word_on_an_anomaly_counts(db: Any) -> None:
+    for series, time, is_false_alarm, said in (
+        ("a", "2026-01-02 10:00", True, "2026-01-05"),
+        ("a", "2026-01-02 10:00", False, "2026-01-06"),
+        ("b", "2026-01-02 10:00", True, "2026-02-05"),
+        ("b", "2026-01-11 00:00", True, "2026-02-05"),
+    ):
+        db.fill("meta.anomaly_feedback", {"series_id": series, "time": at(time), "is_false_alarm": is_false_alarm, "said_at": at(said)})
+    found = [(r["series_id"], r["is_false_alarm"]) for r in db.run("frames.anomaly_feedback", DAY, END)]
+    assert found == [("a", False), ("b", True)]

@@ -216,6 +216,23 @@ HOLDS = Contract(
     shape="log",
 )
 
+ANOMALY_FEEDBACK = Contract(
+    "meta",
+    "anomaly_feedback",
+    "What people said of anomalies; the last word on a series and hour counts, and the next analysis heeds it",
+    (
+        text("series_id", "As in mart.anomalies", required=True),
+        _instant("time", "Hour of the anomaly", required=True),
+        Column("is_false_alarm", "BOOLEAN", "FALSE takes a former word back", required=True),
+        text("reason", "Why"),
+        text("said_by", "User"),
+        _instant("said_at", "When", required=True),
+    ),
+    grain=("series_id", "time", "said_at"),
+    time_column="said_at",
+    shape="log",
+)
+
 ARCHIVE_BUNDLES = Contract(
     "meta",
     "archive_bundles",
@@ -289,6 +306,7 @@ META = (
     PRICES,
     RETENTION_PLANS,
     HOLDS,
+    ANOMALY_FEEDBACK,
     ARCHIVE_BUNDLES,
     RESTORE_DRILLS,
     FILE_HASHES,

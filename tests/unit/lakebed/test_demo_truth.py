@@ -221,3 +221,9 @@ def test_incidents_raise_the_latency_of_their_service(metrics: pl.DataFrame, tru
         usual = series.filter(pl.col("time").is_between(start - timedelta(days=2), start - timedelta(hours=1)))["value"]
         if len(during):
             assert during.mean() > usual.median(), incident["title"]  # type: ignore[operator]
+
+
+def test_what_was_hidden_runs_out_and_only_limited_resources_do(truth: dict[str, Any]) -> None:
+    injected = {f"{s['resource_id']}/{s['kind']}" for s in truth["saturations"]}
+    assert injected <= set(truth["running_out"])
+    assert len(truth["running_out"]) <= 4

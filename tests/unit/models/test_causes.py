@@ -80,3 +80,11 @@ def test_an_empty_table_of_points_stays_empty() -> None:
     points = pl.DataFrame(schema={"series_id": pl.String, "service": pl.String, "time": pl.Datetime("us")})
     edges = pl.DataFrame(EDGES, schema=["parent_service", "child_service"], orient="row")
     assert nearest_changes(points, pl.DataFrame([change("c", "web", 0)]), edges).shape == (0, 8)
+
+
+def test_a_change_that_came_later_counts_for_less_time() -> None:
+    point = pl.DataFrame({"series_id": ["a"], "service": ["web"], "time": [NOON]})
+    edges = pl.DataFrame(EDGES, schema=["parent_service", "child_service"], orient="row")
+    known = pl.DataFrame([change("later", "web", 4), change("earlier", "web", -20)])
+    found = [nearest_changes(point, known, edges, late=timedelta(hours=hours))["change_id"].item() for hours in (4, 3)]
+    assert found == ["later", "earlier"]

@@ -14,6 +14,7 @@ import pytest
 from models.series import NOT_ENOUGH_DATA
 from models.trend import change_points
 from models.trend import segmentation as sg
+from models.trend.exact import is_exact
 from models.trend.noise import noise_of
 from models.trend.seasonal import moving_median
 
@@ -238,6 +239,44 @@ def test_a_counter_that_only_counts_does_not_change(values: np.ndarray) -> None:
     assert change_points(history(values)).is_empty()
 
 
+PLACE = np.arange(1000.0)
+
+
+@pytest.mark.parametrize("step", [HOUR, 24 * HOUR], ids=["hourly", "daily"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        PLACE**2,
+        1000 + 0.01 * PLACE[:500] ** 2,
+        -((PLACE[:100] - 33) ** 2),
+        np.round(0.3 * PLACE),
+        np.round(0.3 * PLACE[:500]),
+        np.round(0.1 * PLACE[:50]),
+        np.round(0.01 * PLACE[:200] ** 2),
+        1e12 + np.round(0.7 * PLACE),
+        PLACE[:100] % 2,
+        10 + 3 * (PLACE % 2),
+        PLACE % 5,
+        np.where(PLACE % 7 == 3, np.nan, np.round(0.3 * PLACE)),
+    ],
+)
+def test_what_follows_a_rule_to_the_digit_does_not_change(values: np.ndarray, step: timedelta) -> None:
+    assert change_points(history(values, step)).is_empty()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.repeat([3.0, 5.0], 100),
+        np.repeat([1.0, 2.0, 3.0], 60),
+        np.concatenate([np.round(0.3 * PLACE[:300]), 90 + np.round(1.5 * PLACE[:300])]),
+        np.concatenate([PLACE[:301] % 2, 6 + PLACE[:300] % 2]),
+    ],
+)
+def test_steps_and_bends_of_what_follows_no_single_rule_are_no_rule(values: np.ndarray) -> None:
+    assert not is_exact(values, np.arange(values.size))
+
+
 def test_every_extra_quiet_series_raises_q() -> None:
     rng = np.random.default_rng(10)
     step = history(rng.normal(size=200) + 1.6 * (np.arange(200) >= 100), series_id="step")
@@ -252,7 +291,7 @@ def test_awkward_series_have_a_status_and_no_exception() -> None:
     awkward = {
         "constant": np.full(200, 7.0),
         "empty": np.full(200, np.nan),
-        "huge": np.where(t % 2 == 0, 1e308, -1e308),
+        "huge": np.random.default_rng(0).choice([-1e308, 1e308], 200),
         "negative": -100.0 - (t >= 100) * 50,
         "two": np.where(t < 2, 1.0, np.nan),
         "zeros": np.where(t % 17 == 0, 3.0, 0.0),

@@ -215,7 +215,17 @@ def _changes(connection: duckdb.DuckDBPyConnection) -> None:
     put(
         connection,
         "mart.anomalies",
-        [odd | {"time": NOON - timedelta(days=4), "value": 0.118, "expected": 0.004, "score": 0.9997}],
+        [odd | {"time": NOON - timedelta(days=4), "value": 0.118, "expected": 0.004, "score": 0.9997, "episode_id": "E"}],
+    )
+    together = {"day": TODAY, "episode_id": "E", "start_time": NOON - timedelta(days=4), "end_time": NOON - timedelta(days=4, hours=-2)}
+    beside = {"incident_id": "Q1", "incident_title": "Payments fail", "change_id": "deploy-902", "change_title": "payment 3.1.0"}
+    put(
+        connection,
+        "mart.anomaly_episodes",
+        [
+            together | beside | {"rank": rank, "service": service, "probability": p, "evidence": 6.0 * p, "anomaly_count": 2}
+            for rank, service, p in ((1, "payment", 0.8), (2, "checkout", 0.2))
+        ],
     )
 
 
@@ -465,6 +475,17 @@ def hostile(filled: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
         shift = {"day": TODAY, "series_id": text, "service": text, "measure": "latency_p95_ms", "time": NOON, "status": "ok"}
         title = {"change_id": text, "change_title": text, "relative_change": 1.0, "q_value": 0.0}
         put(connection, "mart.change_points", [shift | title])
+        episode = {
+            "day": TODAY,
+            "episode_id": text,
+            "service": text,
+            "rank": 1,
+            "probability": 1.0,
+            "evidence": 90.0 + i,
+            "start_time": NOON,
+        }
+        names = {"incident_id": text, "incident_title": text, "change_id": text, "change_title": text, "change_service": text}
+        put(connection, "mart.anomaly_episodes", [episode | names | {"end_time": NOON}])
         health = {"service": text, "team": text, "latency_p95_ms": 5.0, "request_count": 10**7, "error_count": 10**6}
         put(connection, "mart.service_health_daily", [health | {"day": TODAY - timedelta(days=d)} for d in range(10)])
         put(connection, "mart.roi", [{"day": TODAY, "item": f"input:{text}", "evidence": text, "provenance": text, "status": "ok"}])

@@ -1,4 +1,4 @@
-"""Long lists of shifts and odd hours come down to the occasions that a reader wants to hear of, the most telling first."""
+"""Long lists of shifts and episodes come down to the occasions that a reader wants to hear of, the most telling first."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ NOON = datetime(2026, 11, 1, 12)
 SERVICES = ("auth", "cart", "catalog", "payment", "search")
 
 
-def put(connection: duckdb.DuckDBPyConnection, table: str, rows: list[dict[str, Any]]) -> None:
-    fields = {"day": TODAY, "status": "ok"}
+FIELDS = {"day": TODAY, "status": "ok"}
+
+
+def put(connection: duckdb.DuckDBPyConnection, table: str, rows: list[dict[str, Any]], fields: dict[str, Any] = FIELDS) -> None:
     frame = pl.DataFrame([fields | row for row in rows], infer_schema_length=None)
     connection.register("arriving", frame.to_arrow())
     connection.execute(f"INSERT INTO {table} BY NAME FROM arriving")
@@ -146,22 +148,42 @@ def test_a_change_of_what_the_service_depends_on_is_told_with_its_distance(empty
     assert [row[6] for row in table.rows] == ["+12% to +24%", "–"]
 
 
-def test_odd_hours_count_once_a_service_and_time_and_most_measures_come_first(empty):
-    def odd(service: str, measure: str, hours: float, value: float, part: str = "") -> dict[str, Any]:
-        series = f"{service}/{measure}{part}"
-        fields = {"series_id": series, "service": service, "measure": measure, "value": value, "expected": 10.0, "score": 0.999}
-        return fields | {"time": NOON + timedelta(hours=hours)}
-
-    alarms = [odd("auth", "request_count", 0, 500), odd("auth", "request_count", 9, 20)]
-    alarms += [odd("auth", "request_count", 1, 30, part) for part in ("/a", "/b")]
-    alarms += [odd("cart", name, i, value) for i, (name, value) in enumerate((("error_ratio", 12), ("log_error_count", 40)))]
-    put(empty, "mart.anomalies", alarms)
-    rows = read(empty, "anomalies").rows(named=True)
-    assert [(r["service"], r["measures"], r["first_time"], r["measure"]) for r in rows] == [
-        ("cart", 2, NOON, "log_error_count"),
-        ("auth", 1, NOON, "request_count"),
-        ("auth", 1, NOON + timedelta(hours=9), "request_count"),
+def episode(name: str, hours: float, *services: tuple[str, float, float], **beside: Any) -> list[dict[str, Any]]:
+    """The services of an episode with their probability and evidence, the likeliest origin first."""
+    times = {"start_time": NOON + timedelta(hours=hours), "end_time": NOON + timedelta(hours=hours + 2)}
+    return [
+        {
+            "episode_id": name,
+            "rank": rank,
+            "service": service,
+            "probability": p,
+            "evidence": evidence,
+            "anomaly_count": 3,
+            **times,
+            **beside,
+        }
+        for rank, (service, p, evidence) in enumerate(services, start=1)
     ]
+
+
+def odd(name: str | None, service: str, measure: str, value: float, hours: float = 0) -> dict[str, Any]:
+    fields = {"series_id": f"{service}/{measure}", "service": service, "measure": measure, "value": value, "expected": 10.0}
+    return fields | {"score": 0.999, "time": NOON + timedelta(hours=hours), "episode_id": name}
+
+
+def test_episodes_are_told_with_origin_others_and_what_lies_by_them(empty):
+    alarms = [odd("A", "auth", "request_count", 12), odd("A", "cart", "request_count", 900), odd("B", "cart", "error_ratio", 40, 50)]
+    put(empty, "mart.anomalies", [*alarms, odd("A", "auth", "log_error_count", 30), odd(None, "search", "error_ratio", 5000, 70)])
+    incident = {"incident_id": "Q1", "incident_title": "Timeouts on auth"}
+    change = {"change_id": "D1", "change_kind": "deploy", "change_title": "auth 2.0", "change_service": "auth", "change_distance_h": 3.0}
+    one = episode("A", 0, ("auth", 0.7, 9.0), ("cart", 0.2, 4.0), ("web", 0.1, 2.0), **incident, **change)
+    put(empty, "mart.anomaly_episodes", [*one, *episode("B", 50, ("cart", 1.0, 6.0))], {"day": TODAY})
     section = changes(empty).section
-    assert section.findings[0].text.endswith("log errors and 1 other measure: 40 where 10 was expected.")
-    assert empty.execute(section.queries["anomalies_all"]).pl().height == 6
+    assert [finding.text.replace("\u00a0", " ") for finding in section.findings] == [
+        "Odd: auth from 1 Nov 2026, 12:00 UTC for 2 h, most likely from there (70%); also cart, web; log errors 30 where 10 was expected. "
+        "Incident: Timeouts on auth. Nearest change: deploy auth 2.0 (3 h before).",
+        "Odd: cart from 3 Nov 2026, 14:00 UTC for 2 h; share of failed requests 40 where 10 was expected.",
+    ]
+    (table,) = [t for t in section.tables if t.key == "anomalies"]
+    assert [row[4] for row in table.rows] == ["cart, web", "–"]
+    assert empty.execute(section.queries["anomalies_all"]).pl().height == 5
