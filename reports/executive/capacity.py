@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from reports.answer import Answer, newest, nothing, queries
 from reports.charts import fan
-from reports.executive.answer import Answer, newest, nothing, queries
 from reports.page import Chart, Finding, Headline, Section, Table
 from reports.reading import read
 from reports.tables import figure, table, text

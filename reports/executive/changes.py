@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from reports.answer import Answer, nothing, queries, total
 from reports.charts import line_with_changes
-from reports.executive.answer import Answer, nothing, queries, total
 from reports.page import Chart, Finding, Section, Table, Tone
 from reports.reading import read
 from reports.tables import Spec, figure, table, text
