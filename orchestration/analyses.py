@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
+
+from orchestration.capacity import plan_capacity
+from orchestration.capacity_totals import total_capacity
+from orchestration.demand import find_demand_drivers, find_seasonal_peaks
+from orchestration.what_if import READS, plan_scenarios, scenarios_of
 
 if TYPE_CHECKING:
     from orchestration.history import History
@@ -18,8 +22,8 @@ LABELS = ["series_id", "subject", "service", "measure", "unit"]
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Tables that one analysis fills for the day it looks back from, and what it reads: frames, other tables, and sections of the
-    configuration (a scenario stands in for `roi`)."""
+    """Tables that one analysis fills for the day it looks back from and what it reads: frames, other
+    tables, sections of the configuration, and what of a scenario concerns it (empty: nothing)."""
 
     name: str
     tables: tuple[str, ...]
@@ -27,6 +31,7 @@ class Analysis:
     run: Callable[[History], Marts]
     reads: tuple[str, ...] = ()
     settings: tuple[str, ...] = ("models",)
+    scenario: Callable[[History], object] = lambda _history: {}
 
 
 def find_trends(history: History) -> Marts:
@@ -64,41 +69,6 @@ def find_anomalies(history: History) -> Marts:
     return {"mart.anomalies": scored.join(about, on="series_id", how="left").select(columns).pipe(_as_of, history)}
 
 
-def plan_capacity(history: History) -> Marts:
-    """Forecast each limited resource's daily peak, and plan when it runs out."""
-    from models.capacity import plan
-    from models.forecast import forecast
-
-    limits = history.frame("resource_limits").filter(pl.col("capacity").is_not_null())
-    usage = history.frame("resource_usage").join(limits.select("resource_id"), on="resource_id", how="semi")
-    peaks = (
-        usage.group_by("resource_id", pl.col("time").dt.truncate("1d").alias("time"))
-        .agg(pl.col("used_mean").max().alias("value"))
-        .rename({"resource_id": "series_id"})
-        .sort("series_id", "time")
-    )
-    settings = history.settings.models
-    horizon = max(settings.horizon_days, int(limits["lead_time_days"].max() or 0) + 1) if limits.height else settings.horizon_days  # type: ignore[arg-type]
-    forecasts = forecast(peaks, horizon=horizon, freq="1d", lower=0.0)
-    lead = (pl.col("lead_time_days") * 86_400_000_000).cast(pl.Int64).cast(pl.Duration("us")).alias("lead_time")
-    planned = plan(
-        forecasts,
-        limits.select("resource_id", pl.col("capacity").alias("limit"), "unit", lead),
-        lead_time=timedelta(days=14),
-        risk=settings.risk,
-    )
-    about = limits.select("resource_id", "service", "team", "resource_kind", "used_now", "lead_time_days", "unit_price", "billing_currency")
-    chosen = forecasts.group_by("series_id").agg(pl.col("model").first()).rename({"series_id": "resource_id"})
-    plans = (
-        planned.join(about, on="resource_id", how="left")
-        .join(chosen, on="resource_id", how="left")
-        .with_columns((pl.col("add_capacity") * pl.col("unit_price")).alias("add_cost_per_month"))
-        .drop("unit_price")
-    )
-    ahead = forecasts.rename({"series_id": "resource_id"}).filter(pl.col("time").is_not_null())
-    return {"mart.capacity_forecasts": ahead.pipe(_as_of, history), "mart.capacity_plan": plans.pipe(_as_of, history)}
-
-
 def find_opportunities(history: History) -> Marts:
     """What could be saved, from four ways of looking."""
     from orchestration.opportunities import opportunities
@@ -112,14 +82,14 @@ def estimate_roi(history: History) -> Marts:
     from orchestration.roi_inputs import roi_inputs
 
     inputs = roi_inputs(history)
-    if history.scenario:
-        inputs = scenario(inputs, dict(history.scenario))
+    if history.scenario.roi:
+        inputs = scenario(inputs, history.scenario.roi)
     found = items(simulate(inputs), inputs, currency=history.settings.roi.currency)
     return {"mart.roi": found.filter(~pl.col("item").str.starts_with("benefit:") | pl.col("p50").is_not_null()).pipe(_as_of, history)}
 
 
 def _as_of(frame: pl.DataFrame, history: History) -> pl.DataFrame:
-    return frame.with_columns(pl.lit(history.as_of).alias("day"))
+    return history.dated(frame)
 
 
 def _daily(hourly: pl.DataFrame) -> pl.DataFrame:
@@ -154,7 +124,39 @@ ANALYSES = (
         find_change_points,
     ),
     Analysis("anomalies", ("mart.anomalies",), ("service_hourly", "resource_usage", "metric_hourly"), find_anomalies),
-    Analysis("capacity", ("mart.capacity_forecasts", "mart.capacity_plan"), ("resource_usage", "resource_limits"), plan_capacity),
+    Analysis(
+        "capacity",
+        ("mart.capacity_forecasts", "mart.capacity_decisions", "mart.capacity_plan"),
+        ("resource_usage", "resource_limits"),
+        plan_capacity,
+        settings=("models", "service_map"),
+    ),
+    Analysis(
+        "capacity_totals",
+        ("mart.capacity_totals",),
+        ("resource_usage", "resource_limits"),
+        total_capacity,
+        settings=("models", "service_map"),
+    ),
+    Analysis(
+        "demand_drivers", ("mart.demand_drivers",), ("resource_usage", "resource_limits", "service_demand"), find_demand_drivers
+    ),
+    Analysis(
+        "seasonal_peaks",
+        ("mart.seasonal_peaks",),
+        ("resource_daily", "resource_limits"),
+        find_seasonal_peaks,
+        settings=("models", "service_map"),
+    ),
+    Analysis(
+        "capacity_scenarios",
+        ("mart.capacity_scenarios",),
+        (),
+        plan_scenarios,
+        reads=READS,
+        settings=("models", "scenarios"),
+        scenario=scenarios_of,
+    ),
     Analysis(
         "cost_opportunities",
         ("mart.cost_opportunities",),
@@ -168,6 +170,7 @@ ANALYSES = (
         estimate_roi,
         reads=("core.incidents", "mart.service_health_daily", "mart.cost_opportunities", "core.costs_daily"),
         settings=("models", "roi"),
+        scenario=lambda history: dict(history.scenario.roi),
     ),
 )
 

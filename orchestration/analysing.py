@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from orchestration.analyses import ANALYSED, ANALYSES, Analysis
 from orchestration.history import History, epoch_ends, unusable_days
+from orchestration.scenarios import Scenario
 from transforms.model import load_frames, load_models
 from warehouse.contracts import CONTRACTS
 from warehouse.lake import Slice
@@ -19,6 +20,8 @@ from warehouse.lake.pending import pending_days
 if TYPE_CHECKING:
     from warehouse.lake.lake import Lake
     from warehouse.settings import Settings
+
+NO_SCENARIO = Scenario()
 
 
 @dataclass(slots=True)
@@ -42,18 +45,19 @@ def analyse(
     analysis: Analysis,
     *,
     today: date,
-    scenario: Mapping[str, float] | None = None,
+    scenario: Scenario = NO_SCENARIO,
     force: bool = False,
     run_id: str | None = None,
 ) -> Analysed:
     """Look back from the last closed day of the data, and from the end of each earlier stretch of data.
 
     A day is left alone, unless forced, when all tables of the analysis hold what it would find: neither its inputs nor what is configured
-    has changed since. What was found under a scenario is found again without it by the next analysis that has none."""
+    has changed since. What an analysis found under a scenario instead of the plain result (`roi`) is found again without it by the next
+    that has none; what stands beside the plain result (`capacity_scenarios`) stays."""
     result = Analysed()
-    marks, result.waiting = _pending(lake, settings, analysis, today, scenario or {}, force)
+    marks, result.waiting = _pending(lake, settings, analysis, today, scenario, force)
     for as_of, mark in marks.items():
-        marts = analysis.run(History(lake, settings, as_of, dict(scenario or {})))
+        marts = analysis.run(History(lake, settings, as_of, scenario))
         for table in analysis.tables:
             landed = lake.replace_slice(
                 table, Slice(as_of, as_of + timedelta(days=1)), marts[table].to_arrow().to_reader(), inputs={as_of: mark}, run_id=run_id
@@ -63,14 +67,14 @@ def analyse(
     return result
 
 
-def has_work(lake: Lake, settings: Settings, *, today: date, scenario: Mapping[str, float] | None = None) -> bool:
+def has_work(lake: Lake, settings: Settings, *, today: date, scenario: Scenario = NO_SCENARIO) -> bool:
     """Whether an analysis has a day to look back from, or a day up to today that was analysed waits for its check. Reads states alone."""
     unchecked = any(day <= today and state.state == "unchecked" for table in ANALYSED for day, state in lake.states(table).items())
-    return unchecked or any(_pending(lake, settings, analysis, today, scenario or {})[0] for analysis in ANALYSES)
+    return unchecked or any(_pending(lake, settings, analysis, today, scenario)[0] for analysis in ANALYSES)
 
 
 def _pending(
-    lake: Lake, settings: Settings, analysis: Analysis, today: date, scenario: Mapping[str, float], force: bool = False
+    lake: Lake, settings: Settings, analysis: Analysis, today: date, scenario: Scenario, force: bool = False
 ) -> tuple[dict[date, str], dict[date, str]]:
     """Days to look back from with the mark that all tables get, and days that wait with the reason."""
     lookback = dict.fromkeys(inputs_of(analysis), settings.models.history_days - 1)
@@ -87,15 +91,15 @@ def _lacks(lake: Lake, analysis: Analysis, day: date, mark: str) -> bool:
     return any(own is None or (own.inputs != mark and own.state != "dropped") for own in held)
 
 
-def _mark(lake: Lake, settings: Settings, analysis: Analysis, as_of: date, inputs: str, scenario: Mapping[str, float]) -> str:
+def _mark(lake: Lake, settings: Settings, analysis: Analysis, as_of: date, inputs: str, scenario: Scenario) -> str:
     """Fingerprint of all that decides what an analysis finds: versions of its input days, which of them it may read, its settings."""
-    window = History(lake, settings, as_of).window
-    unusable = {table: [str(day) for day in unusable_days(lake, table, window)] for table in inputs_of(analysis)}
+    history = History(lake, settings, as_of, scenario)
+    unusable = {table: [str(day) for day in unusable_days(lake, table, history.window)] for table in inputs_of(analysis)}
     facts = {
         "inputs": inputs,
         "unusable": {table: days for table, days in unusable.items() if days},
         "settings": settings.model_dump(mode="json", include=set(analysis.settings)),
-        "scenario": dict(scenario) if "roi" in analysis.settings else {},
+        "scenario": analysis.scenario(history),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 

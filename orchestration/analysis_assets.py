@@ -36,7 +36,7 @@ def _asset(analysis: Analysis) -> AssetsDefinition:
             platform.settings,
             analysis,
             today=today(),
-            scenario=platform.scenario,
+            scenario=platform.what_if,
             force=platform.force,
             run_id=context.run.run_id,
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
 
@@ -21,6 +21,8 @@ from orchestration.partitions import today
 from orchestration.planning import Needs, Work, needs_of, plan
 from orchestration.resources import Platform
 from orchestration.runs import PROCESS_TAG, bury_dead_runs, process_mark, record_run
+from orchestration.scenarios import refuse_unknown_services
+from orchestration.what_if import services_with_limits, side_by_side
 from transforms.model import load_models
 from warehouse.contracts import CONTRACTS
 from warehouse.errors import ConfigError, LakebedError
@@ -44,7 +46,7 @@ Progress = Callable[[str], None]
 class Outcome:
     """What a run did. ranges: in which something was built; days: how many had work to do; rows: landed per raw table; errors: step
     failures; unreadable: sources and why; blocked: (table, day) that failed an `error` check in these runs; buried: earlier runs found
-    dead; seconds: wall time."""
+    dead; scenario: what changes under it (`what_if.side_by_side`); seconds: wall time."""
 
     runs: list[str] = field(default_factory=list)
     ranges: list[Slice] = field(default_factory=list)
@@ -54,18 +56,19 @@ class Outcome:
     unreadable: dict[str, str] = field(default_factory=dict)
     blocked: list[tuple[str, date]] = field(default_factory=list)
     buried: int = 0
+    scenario: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for: a window of days (default: yesterday and today), and how to treat what is found."""
+    """What was asked for: a window of days (default: yesterday and today), how to treat what is found, and what to assume."""
 
     window: Slice | None = None
     allow_shrink: tuple[str, ...] = ()
     force: bool = False
     publish: bool = True
-    scenario: Mapping[str, float] = field(default_factory=dict)
+    scenario: tuple[str, ...] = ()
 
 
 def run(config: Path, request: Request, *, progress: Progress = lambda _message: None) -> Outcome:
@@ -76,7 +79,7 @@ def run(config: Path, request: Request, *, progress: Progress = lambda _message:
     started = time.monotonic()
     outcome = Outcome()
     platform = Platform(
-        config_file=str(config.absolute()), allow_shrink=list(request.allow_shrink), force=request.force, scenario=dict(request.scenario)
+        config_file=str(config.absolute()), allow_shrink=list(request.allow_shrink), force=request.force, scenario=list(request.scenario)
     )
     _refuse_unknown(platform, request)
     resources.listeners.append(progress)
@@ -151,7 +154,7 @@ def _derive(instance: DagsterInstance, config: Path, platform: Platform, request
     worked = _work(instance, config, platform, _needs(platform.lake, forced), outcome, progress)
     if _blocked(platform.lake, outcome):  # steps that waited for a day that is blocked now may do without it
         _work(instance, config, platform, _needs(platform.lake), outcome, progress)
-    if worked or request.force or has_work(platform.lake, platform.settings, today=today(), scenario=request.scenario):
+    if worked or request.force or has_work(platform.lake, platform.settings, today=today(), scenario=platform.what_if):
         _execute(instance, config, platform, "analyse", None, outcome, progress)
     if request.publish and (worked or is_behind(platform.lake)):
         _execute(instance, config, platform, "publish", None, outcome, progress)
@@ -258,6 +261,8 @@ def _summarise(lake: Lake, outcome: Outcome, platform: Platform) -> None:
     ).fetchall()
     outcome.unreadable = {str(name).removeprefix("source:"): str(details) for name, details in failed}
     outcome.blocked = _blocked(lake, outcome)
+    if platform.what_if.text:
+        outcome.scenario = side_by_side(lake, platform.what_if.text)
 
 
 def _blocked(lake: Lake, outcome: Outcome) -> list[tuple[str, date]]:
@@ -274,6 +279,8 @@ def _refuse_unknown(platform: Platform, request: Request) -> None:
         raise ConfigError(
             f"--allow-shrink names no source: {', '.join(sorted(unknown))}; sources are {', '.join(platform.settings.sources)}"
         )
+    if platform.what_if.growth:
+        refuse_unknown_services(platform.what_if, services_with_limits(platform.lake))
     start = platform.settings.start_day
     if request.window and start is not None and request.window.start < start:
         raise ConfigError(f"--from {request.window.start} is before start_day {start}, the first day that this lake is to hold")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from orchestration.deriving import bounds
+from orchestration.scenarios import Scenario
 from transforms.model import load_frames
 from warehouse.contracts import CONTRACTS
 from warehouse.lake import Slice
@@ -30,7 +31,7 @@ class History:
     lake: Lake
     settings: Settings
     as_of: date
-    scenario: Mapping[str, float] = field(default_factory=dict)
+    scenario: Scenario = field(default_factory=Scenario)
 
     @property
     def window(self) -> Slice:
@@ -38,17 +39,25 @@ class History:
         end = self.as_of + timedelta(days=1)
         return Slice(end - timedelta(days=self.settings.models.history_days), end)
 
-    def frame(self, name: str) -> pl.DataFrame:
-        """A frame of transforms/frames over the window; days that are blocked or unchecked are left out."""
+    def dated(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Rows of a mart with the day that they look back from."""
+        return frame.with_columns(pl.lit(self.as_of).alias("day"))
+
+    def frame(self, name: str, *, days: int | None = None) -> pl.DataFrame:
+        """A frame of transforms/frames over the window, or over more days up to `as_of`; those that are blocked or unchecked are left out."""
         model = load_frames()[name]
-        wanted = {k: v for k, v in bounds(self.window).items() if f"${k}" in model.sql}
-        return self.select(model.sql, wanted, reads=model.inputs)
+        window = self.window if days is None else Slice(min(self.window.start, self.window.end - timedelta(days=days)), self.window.end)
+        wanted = {k: v for k, v in bounds(window).items() if f"${k}" in model.sql}
+        return self._select(model.sql, wanted, model.inputs, window)
 
     def select(self, sql: str, parameters: Mapping[str, object] | None = None, *, reads: Iterable[str] = ()) -> pl.DataFrame:
         """Any other SELECT on the lake, as polars; days of the tables `reads` that are blocked or unchecked are left out."""
+        return self._select(sql, parameters or {}, reads, self.window)
+
+    def _select(self, sql: str, parameters: Mapping[str, object], reads: Iterable[str], window: Slice) -> pl.DataFrame:
         for name in reads:
-            sql = without_days(sql, name, unusable_days(self.lake, name, self.window))
-        table = self.lake.query(sql, dict(parameters or {}))
+            sql = without_days(sql, name, unusable_days(self.lake, name, window))
+        table = self.lake.query(sql, dict(parameters))
         found = pl.from_arrow(table)
         assert isinstance(found, pl.DataFrame)
         return found

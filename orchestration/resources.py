@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dagster import ConfigurableResource
 from pydantic import Field, PrivateAttr
 
+from orchestration.scenarios import Scenario, parse_scenario
 from warehouse.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -24,18 +25,23 @@ class Platform(ConfigurableResource):  # type: ignore[type-arg]
     """The configuration of a run, and the lake, opened once per process (attaching costs a quarter of a second).
 
     allow_shrink: sources whose slices may shrink in this run. force: build days whose inputs have not changed.
-    scenario: inputs of the ROI model fixed to a what-if value."""
+    scenario: what is assumed, as NAME=VALUE (`orchestration.scenarios`)."""
 
     config_file: str
     allow_shrink: list[str] = Field(default_factory=list)
     force: bool = False
-    scenario: dict[str, float] = Field(default_factory=dict)
+    scenario: list[str] = Field(default_factory=list)
     _validators: dict[str, Validator] = PrivateAttr(default_factory=dict)
 
     @cached_property
     def settings(self) -> Settings:
         """The configuration, read when it is first needed."""
         return load(Path(self.config_file))
+
+    @cached_property
+    def what_if(self) -> Scenario:
+        """The scenario of this run. Raises ConfigError when it cannot be read."""
+        return parse_scenario(self.scenario, self.settings)
 
     @property
     def lake(self) -> Lake:

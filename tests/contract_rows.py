@@ -30,6 +30,7 @@ VALID: dict[str, Row] = {
     "raw.costs": {"BillingCurrency": "USD", "ChargeCategory": "Usage"},
     "mart.service_health_daily": {"error_ratio": 0.5, "latency_p50_ms": 1.0, "latency_p95_ms": 2.0, "latency_p99_ms": 2.0},
     "mart.capacity_forecasts": {"lo_95": 1.0, "lo_80": 2.0, "hi_80": 3.0, "hi_95": 3.0},
+    "mart.capacity_totals": {"lo_95": 1.0, "lo_80": 2.0, "hi_80": 3.0, "hi_95": 3.0},
     "core.metric_rollup_5m": {"min": 1.0, "max": 1.0, "increase": 0.0},
     "core.metric_rollup_1h": {"min": 1.0, "max": 1.0, "increase": 0.0},
     "core.resource_usage_1h": {"used_mean": 1.0, "used_max": 1.0, "capacity": 2.0},

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakebed.cli.console import DEFAULT_CONFIG, ConfigOption, JsonOption, errors, out, print_json, progress
+from lakebed.cli.console import DEFAULT_CONFIG, ConfigOption, JsonOption, cell, errors, out, print_json, progress, table
+from lakebed.cli.sizes import size
 from warehouse.errors import ChecksFailedError, ConfigError, LakebedError
 from warehouse.lake import Slice
 from warehouse.settings import load
 
 if TYPE_CHECKING:
     from orchestration.execute import Outcome
+
+MOST_COMPARED = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -36,19 +39,31 @@ def run_command(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build the days of the window again even when nothing changed.")] = False,
     scenario: Annotated[
-        list[str] | None, typer.Option("--scenario", metavar="NAME=VALUE", help="What-if value of an input of the ROI model; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--scenario",
+            metavar="NAME=VALUE,...",
+            help="What if; repeatable, all given together are one scenario. growth=+30%: demand is that much above the forecast; "
+            "growth:SERVICE=+30%: that of one service; NAME=2026-03-01: the event of [scenarios.NAME] happens on that day; NAME=12: an "
+            "input of the ROI model. A name that does not exist lists those that do.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read the sources, check what landed, build core, marts and models, and publish.
 
-    Does only what has not been done: files and days that are in the lake are not read again, a run that was killed goes on."""
+    Does only what has not been done: files and days that are in the lake are not read again, a run that was killed goes on.
+
+    With --scenario the capacity plan is made again under it and kept beside the plan that stands, in mart.capacity_scenarios; mart.roi shows
+    the scenario until the next run without one."""
     from orchestration.execute import Request, run
 
-    request = Request(window_of(first, last), tuple(allow_shrink or ()), force, scenario=scenario_of(scenario or []))
+    request = Request(window_of(first, last), tuple(allow_shrink or ()), force, scenario=tuple(scenario or ()))
     with progress("run") as report:
         outcome = run(config, request, progress=report)
     _tell(outcome, as_json)
+    if scenario and not as_json:
+        _compare(outcome)
     if outcome.errors:
         raise LakebedError("; ".join(outcome.errors))
     if outcome.unreadable:
@@ -71,20 +86,6 @@ def window_of(first: str | None, last: str | None) -> Slice | None:
     return Slice(start, end + timedelta(days=1))
 
 
-def scenario_of(pairs: list[str]) -> dict[str, float]:
-    """NAME=VALUE pairs. Raises ConfigError for anything else."""
-    found: dict[str, float] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        try:
-            found[name.strip()] = float(value)
-        except ValueError:
-            raise ConfigError(f"--scenario {pair!r}: write NAME=NUMBER") from None
-        if not equals or not name.strip():
-            raise ConfigError(f"--scenario {pair!r}: write NAME=NUMBER")
-    return found
-
-
 def _day(text: str, option: str) -> date:
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
@@ -104,6 +105,7 @@ def _tell(outcome: Outcome, as_json: bool) -> None:
                 "unreadable": outcome.unreadable,
                 "blocked": [f"{t} {d}" for t, d in outcome.blocked],
                 "buried": outcome.buried,
+                "scenario": outcome.scenario,
                 "seconds": round(outcome.seconds, 1),
             }
         )
@@ -112,6 +114,39 @@ def _tell(outcome: Outcome, as_json: bool) -> None:
     out.print(f"landed {landed}; worked on {outcome.days} day(s); {outcome.seconds:.1f} s", highlight=False)
     if outcome.buried:
         errors.print(f"{outcome.buried} earlier run(s) had died and are now marked as failed")
+
+
+def _compare(outcome: Outcome) -> None:
+    """The plan before and under the scenario, for the resources where they differ."""
+    if not outcome.scenario:
+        out.print("the scenario changes no resource's plan within the forecast", highlight=False)
+        return
+    rows = [
+        (
+            one["resource_id"],
+            _when(one["before"]),
+            _when(one["after"]),
+            _amount(one["add_capacity"], one["unit"]),
+            _amount(one["add_cost_per_month"], one["billing_currency"]),
+        )
+        for one in outcome.scenario[:MOST_COMPARED]
+    ]
+    table("", ["resource", "runs out", "with the scenario", "add", "price of 30 days"], rows)
+    left = len(outcome.scenario) - len(rows)
+    if left:
+        out.print(f"and {left:,} more: lakebed sql \"FROM mart.capacity_scenarios\"", highlight=False)
+
+
+def _when(time: datetime | None) -> str:
+    return "not in the forecast" if time is None else f"{time:%Y-%m-%d}"
+
+
+def _amount(number: float | None, unit: str | None) -> str:
+    if number is None:
+        return "not known"
+    if unit == "By":
+        return size(round(number))
+    return f"{cell(number)} {unit}" if unit and unit != "1" else cell(number)
 
 
 def ui_command(

@@ -1,4 +1,4 @@
-"""Forecasts of many series at once, judged by their own past: members, contest, intervals, backtest.
+"""Forecasts of many series at once, judged by their own past: members, contest, intervals, backtest, sums that add up.
 
 Does not belong here: what a forecast means for a limit (`models.capacity`), losses (`models.evaluation`).
 """
@@ -6,5 +6,6 @@ Does not belong here: what a forecast means for a limit (`models.capacity`), los
 from models.forecast.backtesting import backtest
 from models.forecast.forecasting import forecast
 from models.forecast.lineup import MEMBERS
+from models.forecast.reconciling import reconcile
 
-__all__ = ["MEMBERS", "backtest", "forecast"]
+__all__ = ["MEMBERS", "backtest", "forecast", "reconcile"]

@@ -59,7 +59,16 @@ CONTRACT_BREAKS: dict[str, dict[str, list[Row]]] = {
         "error_ratio_valid": [{"error_ratio": 1.5}, {"error_ratio": -0.5}],
         "percentiles_ordered": [{"latency_p95_ms": 0.5}, {"latency_p99_ms": 1.5}],
     },
-    "mart.capacity_forecasts": {"interval_ordered": [{"lo_95": 2.5}, {"lo_80": 3.5}, {"hi_95": 2.5}]},
+    "mart.capacity_forecasts": {
+        "interval_ordered": [{"lo_95": 2.5}, {"lo_80": 3.5}, {"hi_95": 2.5}],
+        "shares_valid": [{"p_exceed": 1.1}, {"p_exceeded_by": -0.1}],
+    },
+    "mart.capacity_plan": {
+        "shares_valid": [{"p_exceed_by_lead_time": 1.1}, {"warned_in_time": -0.5}, {"false_warnings": float("nan")}],
+    },
+    "mart.capacity_decisions": {"shares_valid": [{"p_exceed_by_lead_time": 1.1}]},
+    "mart.capacity_scenarios": {"shares_valid": [{"p_exceed_by_lead_time": -0.1}]},
+    "mart.capacity_totals": {"interval_ordered": [{"lo_95": 2.5}, {"lo_80": 3.5}, {"hi_95": 2.5}]},
 }
 """Rows that break a contract's own expectations. What the suite adds itself is broken in `lacking_rows` and `breaking_rows`."""
 

@@ -76,7 +76,7 @@ def test_rules_come_in_order_of_rank(db: Any) -> None:
     assert [rule["pattern"] for rule in rules] == ["a", "b"]
 
 
-@pytest.mark.parametrize(("kind", "part"), [("disk", "r/disk"), ("pool", "r/pool"), ("quota", "r")])
+@pytest.mark.parametrize(("kind", "part"), [("disk", "r/disk"), ("pool", "r/pool"), ("quota", "r/quota")])
 def test_a_part_and_its_whole(db: Any, kind: str, part: str) -> None:
     assert one(db, "resource_part('r', ?)", kind) == part
     assert one(db, "resource_whole(?, ?)", part, kind) == "r"

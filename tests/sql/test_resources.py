@@ -93,7 +93,9 @@ def test_the_first_rule_decides_for_a_series_and_for_a_resource(db: Any) -> None
 def test_a_resource_that_no_label_names_is_its_service(db: Any) -> None:
     limit(db, 0, "quota", "requests", limit_value=10.0)
     usage(db, 1, "requests", {"service.name": "api"}, 1.0)
-    assert used(db) == [("api", 10, 1, 2, 10)]
+    limit(db, 1, "licence", "seats", limit_value=20.0)
+    usage(db, 2, "seats", {"service.name": "api"}, 5.0)
+    assert used(db) == [("api/licence", 10, 5, 6, 20), ("api/quota", 10, 1, 2, 10)]
 
 
 def test_a_day_of_a_limited_resource(db: Any) -> None:

@@ -61,16 +61,11 @@ list_filter(
     AND CASE WHEN rule.service IS NULL THEN regexp_matches(conformed, rule.pattern) ELSE rule.service = conformed END
 )[1].team;
 
--- Disk, cpu, memory and pool are parts of a resource and stand behind its id.
-CREATE OR REPLACE TEMP MACRO resource_part(resource, kind) AS
-CASE WHEN kind IN ('disk', 'cpu', 'memory', 'pool') THEN resource || '/' || kind ELSE resource END;
+-- What has a limit is a part of a resource, and stands behind its id by its kind: two quotas of one account are two.
+CREATE OR REPLACE TEMP MACRO resource_part(resource, kind) AS resource || '/' || kind;
 
 CREATE OR REPLACE TEMP MACRO resource_whole(resource, kind) AS
-CASE
-    WHEN kind IN ('disk', 'cpu', 'memory', 'pool') AND ends_with(resource, '/' || kind)
-        THEN left(resource, length(resource) - length(kind) - 1)
-    ELSE resource
-END;
+CASE WHEN ends_with(resource, '/' || kind) THEN left(resource, length(resource) - length(kind) - 1) ELSE resource END;
 
 -- Whether every wanted label is there with its value; and, weaker, whether none of them is there with another one.
 CREATE OR REPLACE TEMP MACRO labels_match(labels, wanted) AS

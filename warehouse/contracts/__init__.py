@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 
+from warehouse.contracts.capacity import CAPACITY
 from warehouse.contracts.core import CORE
 from warehouse.contracts.mart import MART
 from warehouse.contracts.meta import META
@@ -13,7 +14,7 @@ from warehouse.contracts.rollups import ROLLUPS
 from warehouse.contracts.series import series_id
 from warehouse.errors import ContractError
 
-CONTRACTS: dict[str, Contract] = {c.full_name: c for c in (*RAW, *ROLLUPS, *CORE, *MART, *META)}
+CONTRACTS: dict[str, Contract] = {c.full_name: c for c in (*RAW, *ROLLUPS, *CORE, *MART, *CAPACITY, *META)}
 
 
 def contract(full_name: str) -> Contract:

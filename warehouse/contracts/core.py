@@ -102,8 +102,8 @@ RESOURCE_USAGE_1H = Contract(
     "resource_usage_1h",
     "Hourly use and limit of every resource that [[capacity]] describes: the history of capacity, idleness and right sizes",
     (
-        text("resource_id", "Resource with its suffix /kind for a disk, cpu, memory or pool", required=True),
-        text("resource_kind", "disk, cpu, memory, pool, quota, licence", required=True),
+        text("resource_id", "Resource with its suffix /kind", required=True),
+        text("resource_kind", "disk, cpu, memory, pool, quota, licence, ...: the `kind` of its [[capacity]] rule", required=True),
         SERVICE,
         TEAM,
         time_column("Start of the hour"),
@@ -139,7 +139,7 @@ RESOURCES = Contract(
     (
         text(
             "resource_id",
-            "Provider's id, pod, host or instance; suffix /kind for a disk, cpu, memory or pool of it",
+            "Provider's id, pod, host or instance; with suffix /kind a limited part of it: its disk, cpu, licences, ...",
             required=True,
         ),
         text("resource_kind", "disk, cpu, memory, pool, or the bill's resource type"),

@@ -1,4 +1,4 @@
-"""Contracts of `mart.*`: one table per question that people ask."""
+"""Contracts of `mart.*`: one table per question that people ask. Those about capacity are in `capacity`."""
 
 from __future__ import annotations
 
@@ -146,74 +146,6 @@ ANOMALIES = Contract(
     tags=("anomalies",),
 )
 
-CAPACITY_FORECASTS = Contract(
-    "mart",
-    "capacity_forecasts",
-    "Forecast use of each resource with a limit, with prediction intervals",
-    (
-        AS_OF,
-        text("resource_id", "Resource", required=True),
-        instant("time", "Time that is forecast", required=True),
-        text("model", "Member or combination of members"),
-        number("mean", "Expected use"),
-        number("lo_80", "Lower bound, 80%"),
-        number("hi_80", "Upper bound, 80%"),
-        number("lo_95", "Lower bound, 95%"),
-        number("hi_95", "Upper bound, 95%"),
-        STATUS,
-    ),
-    grain=("day", "resource_id", "time"),
-    time_column="day",
-    sort_key=("resource_id", "time"),
-    may_be_empty=True,
-    row_rules=(in_slice(),),
-    expectations=(
-        Expectation(
-            "interval_ordered",
-            "no_rows",
-            "error",
-            "lo_95 <= lo_80 <= hi_80 <= hi_95",
-            sql="SELECT * FROM {batch} AS b WHERE lo_95 > lo_80 OR lo_80 > hi_80 OR hi_80 > hi_95",
-        ),
-    ),
-    owner="sre",
-    tags=("capacity",),
-)
-
-CAPACITY_PLAN = Contract(
-    "mart",
-    "capacity_plan",
-    "When each resource runs out, how sure that is, and what to add by when",
-    (
-        AS_OF,
-        text("resource_id", "Resource", required=True),
-        SERVICE,
-        TEAM,
-        text("resource_kind", "disk, cpu, memory, pool, ..."),
-        text("unit", "Unit of limit, headroom and addition"),
-        number("limit", "Capacity"),
-        number("used_now", "Use on the last day of history (95th percentile)"),
-        number("headroom_now", "limit minus the highest forecast mean of the first day to come, so that a daily peak counts"),
-        number("lead_time_days", "Days it takes to add capacity", "d"),
-        number("p_exceed_by_lead_time", "Probability of exceeding the limit within the lead time", "1"),
-        instant("exhaustion_p10", "Date by which the limit is reached with 10% probability"),
-        instant("exhaustion_p50", "Date by which the limit is reached with 50% probability"),
-        instant("exhaustion_p90", "Date by which the limit is reached with 90% probability"),
-        number("add_capacity", "Capacity to add so that the risk until the lead time stays under the target"),
-        number("add_cost_per_month", "Price of the addition", "billing_currency/mo"),
-        text("billing_currency", "Currency of the price"),
-        text("model", "Model behind the forecast"),
-        STATUS,
-    ),
-    grain=("day", "resource_id"),
-    time_column="day",
-    sort_key=("resource_id",),
-    may_be_empty=True,
-    row_rules=(in_slice(),),
-    owner="sre",
-    tags=("capacity",),
-)
-
 COST_BY_SERVICE_DAILY = Contract(
     "mart",
     "cost_by_service_daily",
@@ -326,8 +258,6 @@ MART = (
     TRENDS,
     CHANGE_POINTS,
     ANOMALIES,
-    CAPACITY_FORECASTS,
-    CAPACITY_PLAN,
     COST_BY_SERVICE_DAILY,
     COST_OPPORTUNITIES,
     INCIDENT_METRICS_MONTHLY,

@@ -137,7 +137,7 @@ CAPACITY_LIMITS = Contract(
     "[[capacity]] of the configuration: which metric uses a resource and what its limit is",
     (
         count_of("rank", "Order in the file", required=True),
-        text("kind", "disk, cpu, memory, pool, quota, licence", required=True),
+        text("kind", "disk, cpu, memory, pool, or any other: licence, quota, ...", required=True),
         text("usage_metric", "Metric that measures the use", required=True),
         Column("usage_labels", "MAP(VARCHAR, VARCHAR)", "Labels that the usage series must have", required=True),
         text("limit_metric", "Metric that gives the limit"),

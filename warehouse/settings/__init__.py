@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from warehouse.errors import ConfigError
+from warehouse.settings.capacity import GROWTH, SCENARIO_NAME, CapacityRule, Country, PriceRule, ScenarioSettings
 from warehouse.settings.retention import RetentionRule, RetentionSettings, StoragePriceSettings
 from warehouse.settings.section import Section
 from warehouse.settings.sources import (
@@ -76,36 +77,7 @@ class ServiceRule(Section):
     pattern: str
     service: str | None = None
     team: str | None = None
-
-
-class CapacityRule(Section):
-    """A resource with a limit: which metric shows its use, and what the limit is."""
-
-    kind: str
-    usage_metric: str
-    usage_labels: dict[str, str] = {}
-    limit_metric: str | None = None
-    limit_label: str | None = None
-    limit_value: float | None = None
-    unit: str | None = None
-    lead_time_days: float = Field(default=14, gt=0)
-    resource_label: str | None = None
-
-    @model_validator(mode="after")
-    def _one_limit(self) -> CapacityRule:
-        if sum(x is not None for x in (self.limit_metric, self.limit_label, self.limit_value)) != 1:
-            raise ValueError("give exactly one of limit_metric, limit_label, limit_value")
-        return self
-
-
-class PriceRule(Section):
-    """Price of one unit of a resource kind for 30 days, where no bill gives one."""
-
-    kind: str
-    pattern: str | None = None
-    unit_price: float = Field(ge=0)
-    unit: str | None = None
-    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
+    holidays: Country | None = Field(default=None, description="Country (ISO 3166) whose holidays these services keep")
 
 
 class Range(Section):
@@ -136,6 +108,7 @@ class ModelSettings(Section):
     horizon_days: int = Field(default=60, ge=1)
     risk: float = Field(default=0.05, gt=0, lt=1)
     objective: float = Field(default=0.999, gt=0, lt=1, description="Default SLO of a service's error ratio")
+    holidays: Country | None = Field(default=None, description="Country (ISO 3166) whose holidays forecasts know; [[service_map]] overrides")
 
 
 class UpkeepSettings(Section):
@@ -162,6 +135,7 @@ class Settings(Section):
     service_map: tuple[ServiceRule, ...] = ()
     capacity: tuple[CapacityRule, ...] = ()
     price: tuple[PriceRule, ...] = ()
+    scenarios: dict[str, ScenarioSettings] = {}
     start_day: date | None = Field(default=None, description="First day that Lakebed holds; default: of the data itself")
 
     @field_validator("sources")
@@ -171,6 +145,14 @@ class Settings(Section):
             if not SOURCE_NAME.fullmatch(name):
                 raise ValueError(f"source name {name!r}: use lower-case letters, digits and _ (at most 63, a letter first)")
         return sources
+
+    @field_validator("scenarios")
+    @classmethod
+    def _scenario_names(cls, scenarios: dict[str, Any]) -> dict[str, Any]:
+        for name in scenarios:
+            if not SCENARIO_NAME.fullmatch(name) or name == GROWTH:
+                raise ValueError(f"scenario name {name!r}: use lower-case letters, digits and _ (a letter first), and not {GROWTH!r}")
+        return scenarios
 
     def resolve(self, path: str) -> str:
         """A configured path as an absolute one (`s3://` stays)."""
@@ -254,6 +236,7 @@ def _step(model: Any, step: int | str) -> Any:
         "auth": AuthSettings,
         "lookups": LookupSettings,
         "metrics": MetricColumn,
+        "scenarios": ScenarioSettings,
     }
     if step in kinds:
         return kinds[str(step)]
