@@ -156,13 +156,31 @@ def line_with_changes(frame: pl.DataFrame, changes: pl.DataFrame, *, unit: str) 
         x = alt.X("day:T", title=None, axis=alt.Axis(format="%-d %b", tickCount=5))
         most = float(frame["value"].max() or 0.0) * 1.2 or 1.0  # type: ignore[arg-type]
         scale = alt.Scale(domain=[0, most], nice=False)
-        line = alt.Chart(frame).mark_line(color=BLUE, strokeWidth=1.8).encode(x=x, y=alt.Y("value:Q", title=unit, scale=scale))
+        line = alt.Chart(frame).mark_line(color=BLUE, strokeWidth=1.8).encode(x=x, y=alt.Y("value:Q", title=unit or None, scale=scale))
         rules = alt.Chart(changes).mark_rule(color=AMBER, strokeWidth=1.5, strokeDash=[5, 3]).encode(x="time:T")
         late = pl.col("time") > middle
         early = alt.Chart(changes.filter(~late)).mark_text(align="left", dx=5, dy=8, y=0, color=AMBER)
         recent = alt.Chart(changes.filter(late)).mark_text(align="right", dx=-5, dy=8, y=0, color=AMBER)
         names = [text.encode(x="time:T", text="label:N") for text in (early, recent) if text.data.height]
         return _sized(alt.layer(line, rules, *names), width, height)
+
+    return draw
+
+
+def line_with_slope(frame: pl.DataFrame, *, mean: float, slope: float, unit: str) -> Draw:
+    """A daily line and its straight trend, which passes through `mean` in the middle. frame: day, value; slope: in `unit` a day."""
+    first, last = frame["day"].min(), frame["day"].max()
+    half = (last - first).days / 2 * slope  # type: ignore[operator, union-attr]
+    ends = pl.DataFrame({"day": [first, last], "value": [mean - half, mean + half]})
+
+    def draw(width: int, height: int) -> alt.TopLevelMixin:
+        import altair as alt
+
+        x = alt.X("day:T", title=None, axis=alt.Axis(format="%-d %b", tickCount=5))
+        y = alt.Y("value:Q", title=unit or None)
+        line = alt.Chart(frame).mark_line(color=BLUE, strokeWidth=1.8).encode(x=x, y=y)
+        straight = alt.Chart(ends).mark_line(color=AMBER, strokeWidth=2, strokeDash=[5, 3]).encode(x=x, y=y)
+        return _sized(alt.layer(line, straight), width, height)
 
     return draw
 

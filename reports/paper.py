@@ -130,7 +130,7 @@ def _in_short(sections: Sequence[Section]) -> Flowable:
         for section in sections
     ]
     grid = Grid(cells, colWidths=[50 * mm, WIDTH - 50 * mm])
-    grid.setStyle([*_FLAT, ("LINEABOVE", (0, 1), (-1, -1), 0.4, HexColor(LINE))])
+    grid.setStyle([*_FLAT, ("RIGHTPADDING", (0, 0), (0, -1), 8), ("LINEABOVE", (0, 1), (-1, -1), 0.4, HexColor(LINE))])
     return grid
 
 

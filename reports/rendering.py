@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
-from reports import executive, tabular, web, workbook, writing
+from reports import capacity, executive, tabular, trends, web, workbook, writing
 from reports.page import Report
 from warehouse.errors import LakebedError
 
@@ -35,7 +35,13 @@ class Kind:
     build: Builder
 
 
-REPORTS: Final[Mapping[str, Kind]] = MappingProxyType({"executive": Kind(executive.ANSWERS, executive.build)})
+REPORTS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        "executive": Kind(executive.ANSWERS, executive.build),
+        "capacity": Kind(capacity.ANSWERS, capacity.build),
+        "trends": Kind(trends.ANSWERS, trends.build),
+    }
+)
 """Every report by its name; the first is the one to begin with."""
 
 

@@ -49,14 +49,14 @@ def svg(chart: Chart, screen: Screen) -> str:
 
 
 @lru_cache(maxsize=64)
-def png(chart: Chart) -> bytes:
-    """The chart as PNG on white with three dots a pixel, near 300 an inch on paper. Formats written together share it."""
+def png(chart: Chart, dots: float = 3) -> bytes:
+    """The chart as PNG on white with `dots` a pixel: three are near 300 an inch on paper. Formats written together share it."""
     import vl_convert
 
     vl_convert.register_font_directory(str(font_folder()))
     spec = chart.draw(*_PIXELS["paper"][chart.size]).to_dict(validate=False)
     spec |= {"config": theme() | {"font": FONT, "background": "white"}, "autosize": {"type": "fit", "contains": "padding"}}
-    data: bytes = vl_convert.vegalite_to_png(spec, scale=3)
+    data: bytes = vl_convert.vegalite_to_png(spec, scale=dots)
     return data
 
 
