@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 
 from warehouse.errors import ConfigError
 from warehouse.settings.capacity import GROWTH, SCENARIO_NAME, CapacityRule, Country, PriceRule, ScenarioSettings
+from warehouse.settings.reports import ReportSettings
 from warehouse.settings.retention import RetentionRule, RetentionSettings, StoragePriceSettings
 from warehouse.settings.section import Section
 from warehouse.settings.sources import (
@@ -108,7 +109,9 @@ class ModelSettings(Section):
     horizon_days: int = Field(default=60, ge=1)
     risk: float = Field(default=0.05, gt=0, lt=1)
     objective: float = Field(default=0.999, gt=0, lt=1, description="Default SLO of a service's error ratio")
-    holidays: Country | None = Field(default=None, description="Country (ISO 3166) whose holidays forecasts know; [[service_map]] overrides")
+    holidays: Country | None = Field(
+        default=None, description="Country (ISO 3166) whose holidays forecasts know; [[service_map]] overrides"
+    )
 
 
 class UpkeepSettings(Section):
@@ -131,6 +134,7 @@ class Settings(Section):
     models: ModelSettings = ModelSettings()
     upkeep: UpkeepSettings = UpkeepSettings()
     roi: RoiSettings = RoiSettings()
+    report: ReportSettings = ReportSettings()
     sources: dict[str, AnySource] = {}
     service_map: tuple[ServiceRule, ...] = ()
     capacity: tuple[CapacityRule, ...] = ()
