@@ -126,7 +126,7 @@ ANALYSES = (
     Analysis("anomalies", ("mart.anomalies",), ("service_hourly", "resource_usage", "metric_hourly"), find_anomalies),
     Analysis(
         "capacity",
-        ("mart.capacity_forecasts", "mart.capacity_decisions", "mart.capacity_plan"),
+        ("mart.forecast_accuracy", "mart.capacity_forecasts", "mart.capacity_decisions", "mart.capacity_plan"),
         ("resource_usage", "resource_limits"),
         plan_capacity,
         settings=("models", "service_map"),
@@ -138,9 +138,7 @@ ANALYSES = (
         total_capacity,
         settings=("models", "service_map"),
     ),
-    Analysis(
-        "demand_drivers", ("mart.demand_drivers",), ("resource_usage", "resource_limits", "service_demand"), find_demand_drivers
-    ),
+    Analysis("demand_drivers", ("mart.demand_drivers",), ("resource_usage", "resource_limits", "service_demand"), find_demand_drivers),
     Analysis(
         "seasonal_peaks",
         ("mart.seasonal_peaks",),

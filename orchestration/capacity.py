@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from orchestration.accuracy import judge_forecasts
 from orchestration.calendars import holidays_of
 
 if TYPE_CHECKING:
@@ -35,11 +36,14 @@ def plan_capacity(history: History) -> dict[str, pl.DataFrame]:
     held = limits_over_time(usage, limits)
     known = {
         "lower": 0.0,
-        "holidays": holidays_of(limits.rename({"resource_id": "series_id"}), history.settings, history.window.start, _span(history, horizon)),
+        "holidays": holidays_of(
+            limits.rename({"resource_id": "series_id"}), history.settings, history.window.start, _span(history, horizon)
+        ),
         "breaks": breaks_at_limits(peaks, held),
     }
     risk = history.settings.models.risk
-    forecasts = forecast(peaks, horizon=horizon, freq="1d", **known)  # type: ignore[arg-type]
+    judged, spoken_against = judge_forecasts(history, peaks)
+    forecasts = forecast(peaks, horizon=horizon, freq="1d", retired=spoken_against, **known)  # type: ignore[arg-type]
     bounds = limits.select("resource_id", pl.col("capacity").alias("limit"), "unit", lead_times())
     planned = plan(forecasts, bounds, lead_time=LEAD_TIME, risk=risk)
     chances = exceedance(forecasts, bounds).drop("status")
@@ -56,6 +60,7 @@ def plan_capacity(history: History) -> dict[str, pl.DataFrame]:
     ahead = forecasts.rename({"series_id": "resource_id"}).filter(pl.col("time").is_not_null())
     kinds = limits.select("resource_id", "service", "resource_kind", "lead_time_days")
     return {
+        "mart.forecast_accuracy": history.dated(judged),
         "mart.capacity_forecasts": history.dated(ahead.join(chances, on=["resource_id", "time"], how="left")),
         "mart.capacity_plan": history.dated(plans),
         "mart.capacity_decisions": history.dated(
@@ -113,7 +118,9 @@ def breaks_at_limits(peaks: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame | 
         times, values = series.get(resource, (np.empty(0, "datetime64[us]"), np.empty(0)))
         start = np.datetime64(since, "D")
         end = start if since.hour == since.minute == 0 else start + np.timedelta64(1, "D")  # the day of the change is of both levels
-        weeks = [values[(times >= a) & (times < b)] for a, b in ((start - 2 * WEEK, start - WEEK), (start - WEEK, start), (end, end + WEEK))]
+        weeks = [
+            values[(times >= a) & (times < b)] for a, b in ((start - 2 * WEEK, start - WEEK), (start - WEEK, start), (end, end + WEEK))
+        ]
         earlier, before, after = weeks
         if min(before.size, after.size) < LEAST_DAYS or (after.max() >= before.min() and before.max() >= after.min()):
             continue

@@ -6,7 +6,8 @@ Does not belong here: the forecasts themselves (`models.forecast`), prices of ca
 from models.capacity.chances import exceedance
 from models.capacity.decisions import backtest, track_record
 from models.capacity.drivers import demand_drivers
+from models.capacity.peaks import seasonal_peaks
 from models.capacity.planning import plan
 from models.capacity.scenarios import what_if
 
-__all__ = ["backtest", "demand_drivers", "exceedance", "plan", "track_record", "what_if"]
+__all__ = ["backtest", "demand_drivers", "exceedance", "plan", "seasonal_peaks", "track_record", "what_if"]

@@ -26,6 +26,7 @@ def backtest(
     origins: int = 6,
     stride: str | timedelta | None = None,
     risk: float = 0.05,
+    season_lengths: Sequence[int] | None = None,
     models: Sequence[str] | None = None,
     lower: float | Mapping[Any, float] | None = None,
     holidays: pl.DataFrame | Sequence[date] | None = None,
@@ -35,8 +36,8 @@ def backtest(
 
     history: series_id (the resource), time (UTC), value; a step of `freq` holds the mean of its values, so give daily peaks
     for a daily plan. limits: as in `plan`, optionally with `since` (TIMESTAMP, null: always), the time from which a limit
-    holds; a decision and its outcome take the newest one at the cutoff. models, lower, holidays, breaks: as in `forecast`; of
-    the breaks those after a cutoff are unknown there, holidays are in calendars.
+    holds; a decision and its outcome take the newest one at the cutoff. season_lengths, models, lower, holidays and
+    breaks: as in `forecast`; of the breaks those after a cutoff are unknown there, holidays are in calendars.
     origins: cutoffs, the newest a (longest) lead time before the end of the history, the others each `stride` earlier;
     by default a lead time, or less where the history is short, so that each keeps half of the steps.
 
@@ -60,7 +61,16 @@ def backtest(
         at = limits_of(known.filter(pl.col("since").is_null() | (pl.col("since") <= cutoff)))
         wanted = before.join(now.join(at, on="resource_id", how="semi"), left_on="series_id", right_on="resource_id", how="semi")
         then = None if breaks is None else ensure_columns(breaks, {"time": TIME}).filter(pl.col("time") <= cutoff)
-        made = forecast(wanted, horizon=-(-longest // step), freq=step, models=models, lower=lower, holidays=holidays, breaks=then)
+        made = forecast(
+            wanted,
+            horizon=-(-longest // step),
+            freq=step,
+            season_lengths=season_lengths,
+            models=models,
+            lower=lower,
+            holidays=holidays,
+            breaks=then,
+        )
         planned = plan(made, at, lead_time=lead, risk=risk).select("resource_id", "p_exceed_by_lead_time", "status")
         rows.append(_outcomes(grid, at, cutoff, step).join(now, on="resource_id", how="left").join(planned, on="resource_id", how="left"))
     found = pl.concat(rows) if rows else pl.DataFrame(schema=_SCRATCH | {"resource_id": known.schema["resource_id"]})

@@ -15,7 +15,7 @@ from models.forecast.intervals import bands
 from models.forecast.lineup import MEMBERS, run_contest
 from models.forecast.panel import Panel, build_panel
 from models.forecast.seasonality import FloatArray
-from models.series import NOT_ENOUGH_DATA, STATUS_OK, TIME, failed
+from models.series import ANY_TYPE, NOT_ENOUGH_DATA, STATUS_OK, TIME, ensure_columns, failed
 
 Bound = float | Mapping[Any, float] | None
 
@@ -32,6 +32,7 @@ def forecast(
     upper: Bound = None,
     holidays: pl.DataFrame | Sequence[date] | None = None,
     breaks: pl.DataFrame | None = None,
+    retired: pl.DataFrame | None = None,
     seed: int = 0,
 ) -> pl.DataFrame:
     """Forecast each series `horizon` steps of `freq` beyond its last observed value.
@@ -46,6 +47,7 @@ def forecast(
     holidays: dates, or a frame with date and optionally series_id (null: all), past and future.
     breaks: series_id, time; history before the last break of a series is cut, or, when little
     follows it, brought to the new level.
+    retired: series_id, model (one or more members joined by +) that take no part in these series; see `models.forecast.retired`.
     Equal input and seed give equal output.
 
     Returns series_id, time, model (members joined by +, the heaviest first), mean, lo_*, hi_*, status; a series without
@@ -55,8 +57,18 @@ def forecast(
     """
     check_arguments(horizon, levels, models)
     panel = build_panel(history, horizon=horizon, freq=freq, season_lengths=season_lengths, holidays=holidays, breaks=breaks)
-    contest = run_contest(panel.ready, horizon, models, seed)
+    contest = run_contest(panel.ready, horizon, models, seed, _retired(retired))
     return _frame(panel, contest, combine(contest), levels, lower, upper)
+
+
+def _retired(frame: pl.DataFrame | None) -> dict[str, set[Any]]:
+    """The series in which a member takes no part, by member."""
+    found: dict[str, set[Any]] = {}
+    if frame is not None:
+        for key, label in ensure_columns(frame, {"series_id": ANY_TYPE, "model": pl.String}).select("series_id", "model").iter_rows():
+            for name in (label or "").split("+"):
+                found.setdefault(name, set()).add(key)
+    return found
 
 
 def check_arguments(horizon: int, levels: Sequence[int], models: Sequence[str] | None) -> None:

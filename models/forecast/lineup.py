@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 
@@ -42,31 +42,45 @@ _STUBBORN: Final = 0.95
 _TWO_YEARS_US: Final = 730 * 86_400_000_000
 
 
-def run_contest(series: Sequence[Series], horizon: int, models: Sequence[str] | None, seed: int) -> Contest:
+def run_contest(
+    series: Sequence[Series],
+    horizon: int,
+    models: Sequence[str] | None,
+    seed: int,
+    retired: Mapping[str, Collection[Any]] | None = None,
+) -> Contest:
     """Forecasts for the horizon and errors at earlier origins of the naive member and the named ones.
 
     By default all members take part, each in as many series as its limit allows: first where the others are worst.
+    retired: the keys of the series in which a member takes no part, by member; the naive one always does.
     """
     contest = start(series, horizon)
     everyone = np.arange(len(series))
+
+    def let(name: str, chosen: IntArray) -> None:
+        out = (retired or {}).get(name) if name != NAIVE else None
+        enter(
+            contest, MEMBERS[name], chosen if not out else np.array([i for i in chosen if series[i].key not in out], dtype=np.int64), seed
+        )
+
     if models is not None:
-        for name, member in MEMBERS.items():
+        for name in MEMBERS:
             if name in models or name == NAIVE:
-                enter(contest, member, everyone, seed)
+                let(name, everyone)
         return contest
     points = np.array([s.size for s in series])
     shares: FloatArray | None = None
     for name, member in MEMBERS.items():
         if name == "prophet":
-            enter(contest, member, _stubborn(contest), seed)
+            let(name, _stubborn(contest))
         elif member.limit is None or points.sum() <= member.limit:
-            enter(contest, member, everyone, seed)
+            let(name, everyone)
         else:
             shares = share_of_naive(contest) if shares is None else shares
             ranked = np.argsort(-shares, kind="stable")
             admitted = points[ranked].cumsum() <= member.limit
             admitted[:1] = True  # however long it is: the limit is for large calls
-            enter(contest, member, np.sort(ranked[admitted]), seed)
+            let(name, np.sort(ranked[admitted]))
     return contest
 
 

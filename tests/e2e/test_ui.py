@@ -21,7 +21,7 @@ from tests.integration.servers import free_port
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
-DAYS = 14
+DAYS = 7
 BACKFILL = """mutation ($keys: [AssetKeyInput!]!) {
   launchPartitionBackfill(backfillParams: {assetSelection: $keys, allPartitions: true}) {
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
@@ -34,7 +34,7 @@ NODES = """query { assetNodes { assetKey { path } isPartitioned assetMaterializa
 
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The UI with its daemon, over two weeks of the simulated company that nothing has loaded yet."""
+    """The UI with its daemon, over a week of the simulated company that nothing has loaded yet."""
     folder = tmp_path_factory.mktemp("company")
     end = datetime.now(UTC).date() - timedelta(days=1)
     generate(folder, seed=1, end=end, days=DAYS, scale=0.02)

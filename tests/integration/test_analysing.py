@@ -14,6 +14,7 @@ import pytest
 from orchestration.analyses import ANALYSES, Analysis, Marts
 from orchestration.analysing import Analysed, analyse, has_work
 from orchestration.history import History
+from orchestration.scenarios import Scenario
 from tests.contract_rows import row, write
 from tests.lakes import DAY, open_lake
 from transforms.model import macros
@@ -41,7 +42,7 @@ def settings(**sections: Any) -> Settings:
 
 
 def roi(lake: Lake, configured: Settings | None = None, **scenario: float) -> Analysed:
-    return analyse(lake, configured or settings(), BY_NAME["roi"], today=TODAY, scenario=scenario)
+    return analyse(lake, configured or settings(), BY_NAME["roi"], today=TODAY, scenario=Scenario(roi=scenario))
 
 
 def net(lake: Lake) -> list[tuple[Any, ...]]:
@@ -65,28 +66,34 @@ def test_what_if_lasts_until_the_next_plain_analysis(lake: Lake) -> None:
         ("roi", {"roi": {"inputs": {"mttr_hours": {"low": 1.0, "mode": 2.0, "high": 3.0}}}}),
         ("roi", {"models": {"risk": 0.2}}),
         ("cost_opportunities", {"models": {"horizon_days": 10}}),
+        ("capacity_days", {"models": {"holidays": "US"}}),
+        ("capacity_days", {"service_map": [{"pattern": "a", "holidays": "DE"}]}),
     ],
 )
 def test_what_is_configured_decides(lake: Lake, name: str, sections: dict[str, Any]) -> None:
-    assert analyse(lake, settings(), BY_NAME[name], today=TODAY).days == [DAY]
-    assert analyse(lake, settings(), BY_NAME[name], today=TODAY).days == []
-    assert analyse(lake, settings(**sections), BY_NAME[name], today=TODAY).days == [DAY]
-    assert analyse(lake, settings(**sections), BY_NAME[name], today=TODAY).days == []
+    analysis = replace(BY_NAME["capacity"], reads=("core.costs_daily",)) if name == "capacity_days" else BY_NAME[name]
+    assert analyse(lake, settings(), analysis, today=TODAY).days == [DAY]
+    assert analyse(lake, settings(), analysis, today=TODAY).days == []
+    assert analyse(lake, settings(**sections), analysis, today=TODAY).days == [DAY]
+    assert analyse(lake, settings(**sections), analysis, today=TODAY).days == []
 
 
 def test_what_an_analysis_does_not_read_does_not_make_it_again(lake: Lake) -> None:
     costs = BY_NAME["cost_opportunities"]
     assert analyse(lake, settings(), costs, today=TODAY).days == [DAY]
-    assert analyse(lake, settings(roi={"currency": "EUR"}), costs, today=TODAY, scenario={"mttr_hours": 1.0}).days == []
+    assert analyse(lake, settings(roi={"currency": "EUR"}), costs, today=TODAY, scenario=Scenario(roi={"mttr_hours": 1.0})).days == []
 
 
-@pytest.mark.parametrize("dead", ["mart.capacity_forecasts", "mart.capacity_plan"])
+CAPACITY = BY_NAME["capacity"].tables
+
+
+@pytest.mark.parametrize("dead", CAPACITY)
 def test_an_analysis_that_failed_between_its_tables_is_made_again(lake: Lake, dead: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def found(history: History) -> Marts:
-        contracts = (CONTRACTS[table] for table in ("mart.capacity_forecasts", "mart.capacity_plan"))
+        contracts = (CONTRACTS[table] for table in CAPACITY)
         return {c.full_name: pl.DataFrame([row(c, 1, history.as_of)], infer_schema_length=None) for c in contracts}
 
-    two = replace(BY_NAME["capacity"], frames=(), run=found, reads=("core.costs_daily",))
+    several = replace(BY_NAME["capacity"], frames=(), run=found, reads=("core.costs_daily",))
     write_table = lake.replace_slice
 
     def die(table: str, *arguments: Any, **named: Any) -> Any:
@@ -97,9 +104,9 @@ def test_an_analysis_that_failed_between_its_tables_is_made_again(lake: Lake, de
     with monkeypatch.context() as broken:
         broken.setattr(lake, "replace_slice", die)
         with pytest.raises(RuntimeError, match="power"):
-            analyse(lake, settings(), two, today=TODAY)
-    assert analyse(lake, settings(), two, today=TODAY).rows == dict.fromkeys(two.tables, 1)
-    assert analyse(lake, settings(), two, today=TODAY).days == []
+            analyse(lake, settings(), several, today=TODAY)
+    assert analyse(lake, settings(), several, today=TODAY).rows == dict.fromkeys(several.tables, 1)
+    assert analyse(lake, settings(), several, today=TODAY).days == []
 
 
 def test_a_day_of_input_that_is_waved_through_is_looked_at_again(lake: Lake) -> None:
@@ -122,5 +129,5 @@ def test_there_is_work_until_all_analyses_are_made_and_checked(lake: Lake) -> No
         assert has_work(lake, settings(), today=TODAY)
         pass_checks(analysis)
     assert not has_work(lake, settings(), today=TODAY)
-    assert has_work(lake, settings(), today=TODAY, scenario={"mttr_hours": 1.0})
+    assert has_work(lake, settings(), today=TODAY, scenario=Scenario(roi={"mttr_hours": 1.0}))
     assert has_work(lake, settings(models={"risk": 0.2}), today=TODAY)

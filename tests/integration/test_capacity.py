@@ -31,7 +31,6 @@ BY_NAME = {analysis.name: analysis for analysis in ANALYSES}
 CONFIG = """
 [models]
 horizon_days = 30
-holidays = "US"
 
 [[capacity]]
 kind = "pool"
@@ -69,17 +68,19 @@ team = "sales"
 resources = "licence"
 add = 300.0
 """
+NOISE = "((hour * 7919 % 101) / 101.0 - 0.5)"
 SERIES = (
-    (1, "db.connections", [("pool", "orders"), ("service.name", "shop")], "20 + 10 * (hour % 24 BETWEEN 9 AND 17)::INT + hour % 3"),
-    (2, "db.connections.max", [("pool", "orders")], "if(hour < 480, 50, 100)"),
-    (3, "cloud.addresses", [("service.name", "shop"), ("limit", "64")], "30 + hour % 2"),
-    (4, "crm.seats", [("service.name", "crm-web")], "150 + hour * 0.2"),
+    (1, "db.connections", [("pool", "orders"), ("service.name", "shop")], "(if(hour < 24 * 50, 0.9, 1.8)) * sqrt({requests})"),
+    (2, "db.connections.max", [("pool", "orders")], "if(hour < 24 * 50, 36, 100)"),
+    (3, "cloud.addresses", [("service.name", "shop"), ("limit", "64")], "30 + ascii(md5(hour::VARCHAR)) % 7"),
+    (4, "crm.seats", [("service.name", "crm-web")], f"150 + hour * 0.19 + 8 * {NOISE}"),
 )
+REQUESTS = f"(1000 + 500 * (hour % 24 BETWEEN 9 AND 17)::INT + 400 * {NOISE})"
 HOURS = f"SELECT i::INT AS hour, TIMESTAMP '{FIRST}' + to_hours(i) AS time FROM range({DAYS} * 24) AS hours (i)"
 SPANS = (
     "core.span_rollup_5m",
     f"""SELECT 's' AS source, 'shop' AS service, 'GET' AS operation, 'SERVER' AS kind, TRUE AS is_entry, time, time::DATE AS day,
-        (1000 + 500 * (hour % 24 BETWEEN 9 AND 17)::INT + hour * 7919 % 50)::BIGINT AS span_count, 0::BIGINT AS error_count,
+        {REQUESTS}::BIGINT AS span_count, 0::BIGINT AS error_count,
         9::BIGINT AS duration_sum_ns, 1::BIGINT AS duration_min_ns, 1::BIGINT AS duration_max_ns,
         MAP {{1::INTEGER: [1::BIGINT]}} AS duration_sketch FROM ({HOURS})""",
 )
@@ -89,7 +90,7 @@ def rollup(series_id: int, value: str) -> str:
     """Hourly samples of a series."""
     return f"""SELECT 's' AS source, {series_id}::UBIGINT AS series_id, time, time::DATE AS day, 4::BIGINT AS count,
         0::BIGINT AS nonfinite_count, v * 4 AS sum, v AS min, v AS max, v AS first, v AS last, 0.0::DOUBLE AS increase
-        FROM (SELECT time, ({value})::DOUBLE AS v FROM ({HOURS}))"""
+        FROM (SELECT time, ({value.format(requests=REQUESTS)})::DOUBLE AS v FROM ({HOURS}))"""
 
 
 def configured(text: str = CONFIG) -> Settings:
@@ -127,10 +128,101 @@ def rows(lake: Lake, sql: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_it(lake):
-    look(lake, "capacity")
-    for t in ("capacity_plan","capacity_decisions"):
-        for r in rows(lake, f"FROM mart.{t}"): print(r)
-    print(look(lake, "capacity_scenarios", "growth=+30%"))
-    for r in rows(lake, "FROM mart.capacity_scenarios"): print(r)
-    assert 0
+def test_every_kind_of_limit_is_planned_with_its_price(lake: Lake) -> None:
+    assert look(lake, "capacity").days == [DAY]
+    plans = {one["resource_id"]: one for one in rows(lake, "FROM mart.capacity_plan")}
+    facts = ("service", "team", "resource_kind", "unit", "limit", "lead_time_days", "unit_price", "billing_currency", "status")
+    assert {name: tuple(one[fact] for fact in facts) for name, one in plans.items()} == {
+        "orders/pool": ("shop", None, "pool", "{connection}", 100, 14, None, None, "ok"),
+        "shop/quota": ("shop", None, "quota", "{address}", 64, 5, None, None, "ok"),
+        "crm-web/licence": ("crm", "sales", "licence", "{seat}", 500, 10, 40, "EUR", "ok"),
+    }
+    licences = plans["crm-web/licence"]
+    assert DAY < licences["exhaustion_p50"].date() < DAY + timedelta(days=25)
+    assert licences["order_by"].date() < licences["exhaustion_p50"].date() - timedelta(days=5)
+    assert licences["headroom_at_lead_time"] < licences["headroom_now"]
+    assert licences["add_cost_per_month"] == pytest.approx(40 * licences["add_capacity"])
+    assert plans["orders/pool"]["exhaustion_p50"] is None
+
+
+def test_chances_rise_along_the_forecast_and_end_at_the_plan(lake: Lake) -> None:
+    ahead = rows(lake, "FROM mart.capacity_forecasts WHERE resource_id = 'crm-web/licence' ORDER BY time")
+    by = [one["p_exceeded_by"] for one in ahead]
+    assert len(by) == 30
+    assert by == sorted(by)
+    assert by[0] < 0.5 < by[-1]
+    (plan,) = rows(lake, "FROM mart.capacity_plan WHERE resource_id = 'crm-web/licence'")
+    assert by[9] == pytest.approx(plan["p_exceed_by_lead_time"])
+
+
+def test_past_plans_are_judged_by_the_limit_of_their_day(lake: Lake) -> None:
+    """The pool was raised from 45 to 100 after use had reached 45: what was reached then is no longer reached today."""
+    found = rows(lake, "FROM mart.capacity_decisions ORDER BY resource_id, cutoff")
+    assert len(found) == 4 * 3
+    assert {one["lead_time_days"] for one in found if one["resource_id"] == "shop/quota"} == {5.0}
+    full = {one["resource_id"] for one in found if one["reached"] or one["over_already"]}
+    assert full == {"orders/pool"}
+    decisions = {one["resource_id"]: one["decisions"] for one in rows(lake, "FROM mart.capacity_plan")}
+    assert decisions["shop/quota"] == 4
+    assert decisions["orders/pool"] < 4
+
+
+def test_totals_are_the_sums_of_their_parts(lake: Lake) -> None:
+    assert look(lake, "capacity_totals").days == [DAY]
+    found = rows(lake, "FROM mart.capacity_totals")
+    assert {(one["level"], one["name"], one["resource_kind"]) for one in found} == {
+        *(("service", "shop", kind) for kind in ("pool", "quota")),
+        *(("team", "unknown", kind) for kind in ("pool", "quota")),
+        *((level, name, "licence") for level, name in (("service", "crm"), ("team", "sales"))),
+        *(("all", "all", kind) for kind in ("pool", "quota", "licence")),
+    }
+    at = {(one["level"], one["resource_kind"], one["time"]): one["mean"] for one in found}
+    assert len(found) == 9 * 30
+    assert all(at["service", kind, when] == pytest.approx(mean) for (level, kind, when), mean in at.items() if level != "service")
+    assert {one["limit"] for one in found} == {100.0, 64.0, 500.0}
+
+
+def test_drivers_and_peaks_are_found(lake: Lake) -> None:
+    assert look(lake, "demand_drivers").days == [DAY]
+    found = {one["resource_id"]: one for one in rows(lake, "FROM mart.demand_drivers")}
+    pool = found["orders/pool"]
+    assert (pool["driver"], pool["service"], pool["status"]) == ("requests", "shop", "ok")
+    assert pool["elasticity_lo"] > 0.4
+    assert pool["elasticity_hi"] < 0.6
+    assert found["shop/quota"]["elasticity_lo"] < 0 < found["shop/quota"]["elasticity_hi"]
+    assert look(lake, "seasonal_peaks").days == [DAY]
+    assert {one["service"] for one in rows(lake, "FROM mart.seasonal_peaks")} <= {"shop", "crm"}
+
+
+def test_scenarios_stand_side_by_side_and_leave_the_plan_alone(lake: Lake) -> None:
+    before = rows(lake, "FROM mart.capacity_plan ORDER BY ALL")
+    assert look(lake, "capacity_scenarios", "growth=+30%").days == [DAY]
+    growth = rows(lake, "FROM mart.capacity_scenarios ORDER BY ALL")
+    assert look(lake, "capacity_scenarios", "growth=+30%").days == []
+    assert look(lake, "capacity_scenarios").days == []
+    assert look(lake, "capacity_scenarios", "merger=2026-03-05").days == [DAY]
+    both = rows(lake, "FROM mart.capacity_scenarios ORDER BY ALL")
+    assert [one for one in both if one["scenario"] == "growth=+30%"] == growth
+    assert {one["scenario"] for one in both} == {"growth=+30%", "merger=2026-03-05"}
+    assert len(both) == 2 * len(before)
+    assert look(lake, "capacity_scenarios", "growth=+30%").days == []
+    assert look(lake, "capacity").days == []
+    assert rows(lake, "FROM mart.capacity_plan ORDER BY ALL") == before
+    (merger,) = side_by_side(lake, "merger=2026-03-05")
+    assert merger["resource_id"] == "crm-web/licence"
+    assert merger["after"].date() == datetime(2026, 3, 4).date()
+    assert merger["before"] > merger["after"]
+    assert merger["add_capacity"] > 250
+    headroom = {(one["scenario"], one["resource_id"]): one["headroom_at_lead_time"] for one in both}
+    (pool,) = (one for one in before if one["resource_id"] == "orders/pool")
+    used, grown = (100 - value for value in (pool["headroom_at_lead_time"], headroom["growth=+30%", "orders/pool"]))
+    assert 1.3**0.4 < grown / used < 1.3**0.6
+    assert services_with_limits(lake) in (["shop", "crm"], ["crm", "shop"])
+
+
+def test_a_scenario_that_the_configuration_has_lost_goes_with_the_next_look(lake: Lake) -> None:
+    look(lake, "capacity_scenarios", "growth=+30%")
+    look(lake, "capacity_scenarios", "merger=2026-03-05")
+    without = configured(CONFIG[: CONFIG.index("[scenarios.merger]")])
+    assert look(lake, "capacity_scenarios", settings=without).days == [DAY]
+    assert {one["scenario"] for one in rows(lake, "FROM mart.capacity_scenarios")} == {"growth=+30%"}

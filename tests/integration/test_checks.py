@@ -31,9 +31,9 @@ GOOD, LACKING, BREAKING, EMPTY = (DAY + timedelta(days=i) for i in range(4))
 COUNTER = 900
 REPEATED = 8
 WARNINGS = {
-    "unit_known", "volume_like_same_weekday", "fresh", "parent_known", "not_empty", "capacity_positive"
+    "unit_known", "volume_like_same_weekday", "fresh", "parent_known", "not_empty", "capacity_positive", "accuracy_holds"
 }  # fmt: skip
-OWN_TESTS = {"fresh", "not_empty"}
+OWN_TESTS = {"fresh", "not_empty", "accuracy_holds"}
 
 CONTRACT_BREAKS: dict[str, dict[str, list[Row]]] = {
     "raw.metric_series": {"unit_known": [{"unit": "furlong"}]},
@@ -66,6 +66,7 @@ CONTRACT_BREAKS: dict[str, dict[str, list[Row]]] = {
     "mart.capacity_plan": {
         "shares_valid": [{"p_exceed_by_lead_time": 1.1}, {"warned_in_time": -0.5}, {"false_warnings": float("nan")}],
     },
+    "mart.forecast_accuracy": {"shares_valid": [{"coverage_80": 1.1}, {"coverage_95": -0.1}]},
     "mart.capacity_decisions": {"shares_valid": [{"p_exceed_by_lead_time": 1.1}]},
     "mart.capacity_scenarios": {"shares_valid": [{"p_exceed_by_lead_time": -0.1}]},
     "mart.capacity_totals": {"interval_ordered": [{"lo_95": 2.5}, {"lo_80": 3.5}, {"hi_95": 2.5}]},
@@ -239,6 +240,23 @@ def test_only_the_open_day_must_be_fresh(lake: Lake, validator: Validator, name:
     insert(lake, table, now.date(), [row(table, 2) | {"time": now - timedelta(hours=1, minutes=59)}])
     assert validator.validate(table, wanted, [GOOD, now.date()])[0].success
     lake.connection.execute(f"DELETE FROM {table.storage_name} WHERE day = ?", [now.date()])
+
+
+@pytest.mark.parametrize(("recent", "naive", "said"), [(1.0, 0.9, True), (2.1, 2.2, True), (2.1, 0.9, False)])
+def test_forecasts_whose_errors_have_doubled_are_a_warning(
+    lake: Lake, validator: Validator, recent: float, naive: float, said: bool
+) -> None:
+    """Unless the seasonal naive ones err as much: then it is the series that have changed."""
+    table, today = CONTRACTS["mart.forecast_accuracy"], date(2026, 8, 30)
+    wanted = chosen(suite_of(table).expectations, {"accuracy_holds"})
+    for ago in range(14):
+        day = today - timedelta(days=ago)
+        errors = {"mase": recent if ago < 7 else 1.0, "mase_seasonal_naive": naive if ago < 7 else 1.1}
+        insert(lake, table, day, [row(table, 1, day) | errors])
+    try:
+        assert validator.validate(table, wanted, [today])[0].success is said
+    finally:
+        lake.connection.execute(f"DELETE FROM {table.storage_name} WHERE day > ?", [today - timedelta(days=14)])
 
 
 def test_the_open_day_may_hold_little_but_not_too_much(lake: Lake, validator: Validator) -> None:

@@ -206,8 +206,49 @@ SEASONAL_PEAKS = capacity_mart(
     ("resource_id", "occasion"),
 )
 
+FORECAST_ACCURACY = capacity_mart(
+    "forecast_accuracy",
+    "How far past forecasts of capacity were from what came, said once, when the last day of a stretch ahead has come",
+    (
+        RESOURCE,
+        text("model", "Member or combination of members that made the forecast"),
+        Column("made_on", "DATE", "Last day that the forecast knew", required=True),
+        count_of(
+            "horizon_days", "The stretch: up to so many days ahead, after the next shorter one (1, 7, 14, 30, 60, ...)", "d", required=True
+        ),
+        count_of("observations", "Days of the stretch that could be compared", "1"),
+        number("mase", "Mean absolute error over that of a week-ago forecast in the history before (Hyndman and Koehler 2006)", "1"),
+        number("smape", "Symmetric mean absolute percentage error, 0 to 2", "1"),
+        number("coverage_80", "Share of the days within the 80% interval", "1"),
+        number("coverage_95", "Share of the days within the 95% interval", "1"),
+        number("mase_seasonal_naive", "The same measure of the value a week before, over the same days", "1"),
+    ),
+    ("resource_id", "made_on", "horizon_days"),
+    (
+        shares_valid("coverage_80", "coverage_95"),
+        Expectation(
+            "accuracy_holds",
+            "no_rows",
+            "warn",
+            "errors of the last 7 days are at most twice those of the 8 weeks before, or smaller than the seasonal naive ones",
+            sql="""
+                SELECT n.day, h.resource_id, h.horizon_days, h.mase, h.usual
+                FROM (SELECT DISTINCT day FROM {batch} AS b) AS n
+                JOIN LATERAL (
+                    SELECT a.resource_id, a.horizon_days,
+                        avg(a.mase) FILTER (a.day > n.day - INTERVAL 7 DAY) AS mase,
+                        avg(a.mase_seasonal_naive) FILTER (a.day > n.day - INTERVAL 7 DAY) AS naive,
+                        avg(a.mase) FILTER (a.day <= n.day - INTERVAL 7 DAY) AS usual,
+                        count(*) FILTER (a.day <= n.day - INTERVAL 7 DAY) AS earlier
+                    FROM mart.forecast_accuracy AS a WHERE a.day > n.day - INTERVAL 63 DAY AND a.day <= n.day GROUP BY ALL) AS h
+                ON h.earlier >= 7 AND h.mase > 2 * h.usual AND h.mase > h.naive""",
+        ),
+    ),
+)
+
 CAPACITY = (
     CAPACITY_FORECASTS,
+    FORECAST_ACCURACY,
     CAPACITY_PLAN,
     CAPACITY_DECISIONS,
     CAPACITY_SCENARIOS,

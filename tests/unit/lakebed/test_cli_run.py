@@ -44,6 +44,7 @@ def test_json_holds_everything_that_a_run_did(run: Run) -> None:
         "unreadable": {},
         "blocked": ["raw.spans 2026-03-01"],
         "buried": 3,
+        "scenario": [],
         "seconds": 1.3,
     }
     assert isinstance(result.exception, ChecksFailedError)
