@@ -123,7 +123,7 @@ _SPECS: Final = [
 ]
 _ACCURACY: Final = [
     text("Resource", "resource_id", longest=48),
-    text("Model", "model", longest=28),
+    figure("Newest", lambda row: day(row["newest_made_on"])),
     figure("Days ahead, up to", lambda row: number(row["horizon_days"])),
     figure("Observations", lambda row: number(row["observations"])),
     figure("Scaled error", lambda row: number(row["mase"])),

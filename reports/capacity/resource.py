@@ -30,7 +30,8 @@ def resource(data: Data, row: Row, turn: int) -> Answer:
         tone="bad" if (row["p_exceed_by_lead_time"] or 0) > RISK else "warn",
         findings=[
             *_order(row),
-            *_model(row, data.of(data.capacity_decisions, name), data.of(data.forecast_accuracy, name)),
+            *_model(row, data.of(data.forecast_accuracy, name)),
+            *_track_record(data.of(data.capacity_decisions, name)),
             *_drivers(data.of(data.demand_drivers, name)),
             *_peaks(row, data.of(data.seasonal_peaks, name)),
             *_scenarios(data.of(data.capacity_scenarios, name)),
@@ -80,34 +81,40 @@ def _order(row: Row) -> Iterator[Finding]:
         yield Finding(f"The risk within the lead time is {percent(row['p_exceed_by_lead_time'])}{room}.", "capacity_plan", tone)
 
 
-def _model(row: Row, decisions: pl.DataFrame, accuracy: pl.DataFrame) -> Iterator[Finding]:
-    """Why this model, and how good it has been."""
-    made = decided(decisions)
-    model = label(row["model"], longest=60) if row["model"] else "an unknown model"
-    if made.columns and made.height:
-        hit = made.filter(pl.col("reached"))
-        warned = made.filter(pl.col("warned"))
-        past = f"the same plan, made again on {count(made.height, 'past day')} from the data up to then, "
-        if hit.height:
-            past += f"warned of {hit['warned'].sum()} of the {count(hit.height, 'time')} the limit was reached"
-        else:
-            past += "was never followed by the limit being reached"
-        past += (
-            f"; {count(warned.height - int(warned['reached'].sum()), 'warning')} of {warned.height} in vain"
-            if warned.height
-            else ", and gave no warning"
+def _model(row: Row, accuracy: pl.DataFrame) -> Iterator[Finding]:
+    """Why this model, and how far it was off as many days ahead as the lead time."""
+    names = [label(name, longest=30).replace("_", " ") for name in str(row["model"] or "").split("+") if name]
+    if names == ["seasonal naive"]:
+        yield Finding("The forecast repeats last week: no model erred less on the newest days of this resource.", "capacity_plan")
+    elif names:
+        whose = f"a weighted median of {', '.join(names[:-1])} and {names[-1]}, the heaviest first" if names[1:] else names[0]
+        chosen = "chosen and weighted by how little they erred" if names[1:] else "which erred least"
+        yield Finding(f"The forecast is {whose}, {chosen} on the newest days of this resource.", "capacity_plan")
+    known = accuracy.filter(pl.col("mase").is_not_null(), pl.col("mase_seasonal_naive") > 0) if accuracy.columns else accuracy
+    near = known.sort((pl.col("horizon_days") - (row["lead_time_days"] or 0)).abs(), "horizon_days").head(1) if known.height else known
+    for line in near.iter_rows(named=True):
+        inside = f"; {percent(line['coverage_95'])} of the days lay within the 95% band" if line["coverage_95"] is not None else ""
+        share = percent(line["mase"] / line["mase_seasonal_naive"])
+        ahead = count(int(line["horizon_days"]), "day")
+        yield Finding(
+            f"Up to {ahead} ahead, past forecasts erred {share} as much as repeating last week would{inside}.", "forecast_accuracy"
         )
-        yield Finding(f"Forecast by {model}: {past}.", "capacity_decisions")
-    else:
-        yield Finding(f"Forecast by {model}; it has no track record on this resource yet.", "capacity_plan")
-    for line in accuracy.filter(pl.col("observations") > 0).head(2).iter_rows(named=True) if accuracy.columns else ():
-        better = ""
-        if line["mase"] is not None and line["mase_seasonal_naive"]:
-            better = f" the error was {percent(line['mase'] / line['mase_seasonal_naive'])} of what repeating last week has"
-        inside = f"; {percent(line['coverage_95'])} lay within the 95% band" if line["coverage_95"] is not None else ""
-        if better:
-            ahead = count(int(line["horizon_days"]), "day")
-            yield Finding(f"Up to {ahead} ahead,{better}{inside}.", "forecast_accuracy")
+
+
+def _track_record(decisions: pl.DataFrame) -> Iterator[Finding]:
+    """Whether such plans warned in time, and in vain."""
+    made = decided(decisions)
+    if made.is_empty():
+        yield Finding("The plan has no track record on this resource yet.", "capacity_plan")
+        return
+    hit, warned = made.filter(pl.col("reached")), made.filter(pl.col("warned"))
+    past = "was never followed by the limit being reached"
+    if hit.height:
+        past = f"warned of {hit['warned'].sum()} of the {count(hit.height, 'time')} the limit was reached"
+    vain = warned.height - int(warned["reached"].sum())
+    vainly = f"{count(vain, 'warning')} of {warned.height} in vain" if warned.height else "it gave no warning"
+    days = count(made.height, "past day")
+    yield Finding(f"The same plan, made again on {days} from the data up to then, {past}; {vainly}.", "capacity_decisions")
 
 
 def _drivers(drivers: pl.DataFrame) -> Iterator[Finding]:

@@ -252,7 +252,7 @@ def _capacity(connection: duckdb.DuckDBPyConnection) -> None:
                 "unit_price": 2.5 if kind == "pool" else None,
                 "add_cost_per_month": 0.25 * limit if kind == "pool" else None,
                 "billing_currency": "USD" if kind == "pool" else None,
-                "model": "ensemble",
+                "model": "ets+trend_season",
                 "decisions": 4,
                 "warned_in_time": 1.0 if kind == "pool" else None,
                 "false_warnings": 0.5 if kind == "pool" else None,
@@ -269,7 +269,7 @@ def _capacity(connection: duckdb.DuckDBPyConnection) -> None:
                 "hi_95": mean + 1.5 * spread,
             }
             time = datetime.combine(TODAY, datetime.min.time()) + timedelta(days=i)
-            paths.append({"day": TODAY, "resource_id": name, "time": time, "model": "ensemble", "status": "ok", **path})
+            paths.append({"day": TODAY, "resource_id": name, "time": time, "model": "ets+trend_season", "status": "ok", **path})
         for i, day in enumerate(_days(90)):
             value = now - slope * (89 - i) + 0.02 * now * (i % 7 == 3)
             used.append({"day": day, "resource_id": name, "service": service, "used_max": value, "used_mean": 0.9 * value, "unit": unit})

@@ -39,8 +39,9 @@ def test_it_says_what_to_order_by_when_and_for_how_much_and_why_to_believe_it(fi
         "(80% between 9 Jan 2027 and 22 Jan 2027).",
         "Order 40 connections more by 1 Jan 2027, USD 100 a month. Adding takes 7 days.",
         "The risk within the lead time is 7.0%; at the highest expected use of its last day 143 connections are left.",
-        "Forecast by ensemble: the same plan, made again on 3 past days from the data up to then, warned of 1 of the 1 time the limit was "
-        "reached; 1 warning of 2 in vain.",
+        "The forecast is a weighted median of ets and trend season, the heaviest first, chosen and weighted by how little they erred",
+        "The same plan, made again on 3 past days from the data up to then, warned of 1 of the 1 time the limit was reached; "
+        "1 warning of 2 in vain.",
         "With 1% more requests, use grows by 0.82% (0.74 to 0.9), which explains 87% of its variation.",
         "Black Friday, 27 Nov 2026: 412 connections expected, 1.6 times the weeks around it: over the limit.",
         "Under growth=+30%: reached around 1 Dec 2026 (as early as 27 Nov 2026), with a risk of 31% within the lead time.",
@@ -92,30 +93,42 @@ def test_a_mart_that_is_not_there_is_a_sentence(filled, tmp_path, missing):
     text = words(filled, tmp_path)
     assert sentence in text
     if missing == "capacity_decisions":
-        assert "Forecast by ensemble; it has no track record on this resource yet." in text
+        assert text.count("The plan has no track record on this resource yet.") == 2
 
 
 def test_the_error_of_past_forecasts_is_told_beside_that_of_repeating_last_week(filled, tmp_path):
-    filled.execute("DROP TABLE IF EXISTS mart.forecast_accuracy")
-    filled.execute(
-        """CREATE TABLE mart.forecast_accuracy (day DATE, resource_id VARCHAR, model VARCHAR, made_on DATE, horizon_days INTEGER,
-           observations BIGINT, mase DOUBLE, smape DOUBLE, coverage_80 DOUBLE, coverage_95 DOUBLE, mase_seasonal_naive DOUBLE,
-           status VARCHAR)"""
-    )
-    line = {"day": TODAY, "resource_id": "db-orders-0/pool", "model": "ensemble", "horizon_days": 7, "status": "ok"}
-    first = {"made_on": TODAY - timedelta(days=14), "observations": 7, "mase": 0.6, "coverage_95": 1.0, "mase_seasonal_naive": 1.0}
-    second = {"made_on": TODAY - timedelta(days=7), "observations": 7, "mase": 0.8, "coverage_95": 0.8, "mase_seasonal_naive": 1.0}
-    put(filled, "mart.forecast_accuracy", [line | first, line | second])
+    line = {"resource_id": "db-orders-0/pool", "model": "ets", "observations": 7, "mase_seasonal_naive": 1.0, "status": "ok"}
+    first = {"day": TODAY - timedelta(days=7), "made_on": TODAY - timedelta(days=14), "horizon_days": 7, "mase": 0.6, "coverage_95": 1.0}
+    second = {"day": TODAY, "made_on": TODAY - timedelta(days=7), "horizon_days": 7, "mase": 0.8, "coverage_95": 0.8}
+    other = {"day": TODAY, "made_on": TODAY - timedelta(days=30), "horizon_days": 30, "mase": 1.3, "coverage_95": 0.5}
+    put(filled, "mart.forecast_accuracy", [line | first, line | second, line | other])
     text = words(filled, tmp_path)
-    assert "Up to 7 days ahead, the error was 70% of what repeating last week has; 90% lay within the 95% band." in text
+    told = "Up to 7 days ahead, past forecasts erred 70% as much as repeating last week would; 90% of the days lay within the 95% band."
+    assert told in text
+    assert "erred 130%" not in text, "the lead time is seven days"
     assert "Up to 7 days ahead, 1 resource: median scaled error 0.7, 1 of repeating last week; 90% within the 95% band." in text
+    assert "🟠 Up to 30 days ahead, 1 resource: median scaled error 1.3" in text
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("seasonal_naive", "The forecast repeats last week: no model erred less on the newest days of this resource."),
+        ("ets", "The forecast is ets, which erred least on the newest days of this resource."),
+        (None, None),
+    ],
+)
+def test_why_this_model(filled, tmp_path, model, told):
+    filled.execute("UPDATE mart.capacity_plan SET model = ?", [model])
+    text = words(filled, tmp_path)
+    assert told in text if told else "The forecast" not in text
 
 
 def test_decisions_made_when_it_was_already_over_count_for_nothing(filled, tmp_path):
     filled.execute("UPDATE mart.capacity_decisions SET over_already = true")
     text = words(filled, tmp_path)
     assert "No past plan can be judged yet" in text or "No plan has been compared" in text
-    assert "it has no track record on this resource yet" in text
+    assert text.count("The plan has no track record on this resource yet.") == 2
 
 
 def test_empty_and_missing_marts_make_a_report_in_every_format(empty, tmp_path):
