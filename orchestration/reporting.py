@@ -10,16 +10,24 @@ if TYPE_CHECKING:
     from warehouse.settings import Settings
 
 
-def write_report(settings: Settings, name: str, formats: Sequence[str], folder: Path | None = None) -> list[Path]:
-    """Render a report over a read-only connection into a folder (default: `reports` beside the configuration); the files written.
+def write_reports(
+    settings: Settings, names: Sequence[str] = (), formats: Sequence[str] = (), folder: Path | None = None
+) -> dict[str, list[Path]]:
+    """Render reports over one read-only connection into a folder; the files written, by report.
 
-    Raises ReportError for a report or format that there is not, LakeError when the lake cannot be read."""
-    from reports import render
+    What is not given is as `[report]` of the configuration says, where nothing is said everything, into `reports` beside the
+    configuration. Raises ReportError for a report or format that there is not, LakeError when the lake cannot be read."""
+    from reports import FORMATS, REPORTS, render
     from transforms.model import macros
     from warehouse.lake.query import open_read_only
 
+    wanted = settings.report
+    into = folder or Path(settings.root) / wanted.path
     connection = open_read_only(settings, macros())
     try:
-        return render(name, connection, folder or Path(settings.root) / "reports", formats)
+        return {
+            name: render(name, connection, into, formats or wanted.formats or FORMATS)
+            for name in dict.fromkeys(names or wanted.names or REPORTS)
+        }
     finally:
         connection.close()

@@ -30,16 +30,16 @@ def hot_warehouse(context: AssetExecutionContext, platform: Platform) -> Materia
     )
 
 
-@asset(key=["report", "executive"], group_name="report", deps=REPORTED, kinds={"html", "markdown"}, owners=["team:platform"])
+@asset(key=["report", "executive"], group_name="report", deps=REPORTED, kinds={"html", "pdf"}, owners=["team:platform"])
 def executive_report(context: AssetExecutionContext, platform: Platform) -> MaterializeResult[None]:
-    """The executive report of the newest marts, in every format, beside the configuration."""
-    from orchestration.reporting import write_report
-    from reports import FORMATS
+    """Reports of the newest marts, as [report] of the configuration says: all, in every format, beside it."""
+    from orchestration.reporting import write_reports
 
-    paths = write_report(platform.settings, "executive", FORMATS)
+    written = write_reports(platform.settings)
+    paths = [path for files in written.values() for path in files]
     return MaterializeResult(
         metadata={
-            "summary": f"{len(paths)} files",
+            "summary": f"{', '.join(written)}: {len(paths)} files",
             "path": MetadataValue.path(str(paths[0])),
             "bytes": sum(p.stat().st_size for p in paths),
         }

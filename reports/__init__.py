@@ -1,4 +1,4 @@
-"""Turns marts into HTML, Markdown, CSV and Parquet. Reads only.
+"""Turns marts into HTML, PDF, XLSX, Markdown, CSV and Parquet. Reads only.
 
 Belongs here: which questions a report answers, its words, tables and charts, and the writers of each format.
 Does not belong here: statistics (they stand in the marts), opening the lake (a connection is handed in).

@@ -1,50 +1,33 @@
-"""Charts as inline SVG: one look for all, drawn for wide screens and paper and again for phones.
+"""The charts of every report: each function takes frames and returns how to draw them at a width and height in pixels.
 
-Colours of ink and grid are fixed words of the theme; the page's style sheet swaps them in dark mode.
+What they look like is in `reports.theme`; where they are shown (page, paper, workbook, Dagster) they do not know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from reports.page import Chart, Size
+from reports.theme import AMBER, BLUE, INK, LIMIT, OTHER, SERIES
 
 if TYPE_CHECKING:
     import altair as alt
 
-INK: Final = "#26313d"
-MUTED: Final = "#5c6875"
-GRID: Final = "#e2e6eb"
-BLUE: Final = "#2f6db5"
-LIMIT: Final = "#c2453d"
-RED: Final = "#c4504a"
-AMBER: Final = "#c98a1b"
-GREEN: Final = "#3f8f5f"
-SERIES: Final = (BLUE, "#3a9d94", AMBER, "#b85578", "#7869b3", "#7f963f")
-OTHER: Final = "#9aa5b1"
-
-Screen = Literal["wide", "narrow"]
 Draw = Callable[[int, int], "alt.TopLevelMixin"]
 
-_PIXELS: Final[dict[Screen, dict[Size, tuple[int, int]]]] = {
-    "wide": {"full": (860, 260), "half": (400, 210), "third": (270, 170)},
-    "narrow": {"full": (330, 230), "half": (330, 200), "third": (330, 150)},
-}
-"""Width and height by the kind of screen; paper is wide."""
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A time that counts, its name, and its colour; faint ones are thin and dashed."""
 
-def svg(chart: Chart, screen: Screen) -> str:
-    """The chart as SVG text without a prologue, in the house theme, for a kind of screen; nothing is fetched to make it."""
-    import vl_convert
-
-    spec = chart.draw(*_PIXELS[screen][chart.size]).to_dict(validate=False)
-    spec |= {"config": theme(), "autosize": {"type": "fit", "contains": "padding"}}
-    text: str = vl_convert.vegalite_to_svg(spec)
-    return text
+    time: datetime
+    label: str
+    colour: str = LIMIT
+    faint: bool = False
 
 
 def _sized(drawing: Any, width: int, height: int) -> alt.TopLevelMixin:
@@ -53,49 +36,13 @@ def _sized(drawing: Any, width: int, height: int) -> alt.TopLevelMixin:
     return sized
 
 
-@cache
-def theme() -> dict[str, Any]:
-    """Vega-Lite configuration: no frame, light horizontal grid, system font, transparent background."""
-    axis = {
-        "domainColor": GRID,
-        "gridColor": GRID,
-        "tickColor": GRID,
-        "labelColor": MUTED,
-        "titleColor": MUTED,
-        "labelFontSize": 11,
-        "titleFontSize": 11,
-        "titleFontWeight": "normal",
-        "labelOverlap": True,
-    }
-    return {
-        "background": None,
-        "font": "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif",
-        "aria": False,
-        "padding": {"left": 12, "right": 4, "top": 4, "bottom": 2},
-        "view": {"stroke": None},
-        "axis": axis,
-        "axisX": {"grid": False, "ticks": True, "labelPadding": 4},
-        "axisY": {"domain": False, "ticks": False, "labelPadding": 6, "tickCount": 5},
-        "legend": {
-            "labelColor": INK,
-            "labelFontSize": 11,
-            "labelLimit": 150,
-            "orient": "top",
-            "direction": "horizontal",
-            "title": None,
-            "symbolType": "square",
-            "symbolSize": 90,
-            "padding": 0,
-        },
-        "text": {"fill": INK, "fontSize": 11},
-    }
+def fan(history: pl.DataFrame, forecast: pl.DataFrame, *, limit: float | None, unit: str, marks: Sequence[Mark] = ()) -> Draw:
+    """Use so far, the median ahead with its 80% and 95% intervals, the limit, and days that count as upright lines.
 
-
-def fan(history: pl.DataFrame, forecast: pl.DataFrame, *, limit: float, unit: str) -> Draw:
-    """Use so far, the forecast with its 80% and 95% intervals, and the limit.
-
-    history: date, used. forecast: date, mean, lo_80, hi_80, lo_95, hi_95. All in `unit`, the name on the axis.
+    history: date, used. forecast: date, mean, lo_80, hi_80, lo_95, hi_95. All in `unit`, the name on the axis. Marks
+    outside the days drawn are left out.
     """
+    days = pl.concat([history["date"].cast(pl.Datetime("us")), forecast["date"].cast(pl.Datetime("us"))])
 
     def draw(width: int, height: int) -> alt.TopLevelMixin:
         import altair as alt
@@ -106,12 +53,34 @@ def fan(history: pl.DataFrame, forecast: pl.DataFrame, *, limit: float, unit: st
         inner = future.mark_area(color=BLUE, opacity=0.26).encode(y="lo_80:Q", y2="hi_80:Q")
         mean = future.mark_line(color=BLUE, strokeWidth=2).encode(y="mean:Q")
         past = alt.Chart(history).mark_line(color=INK, strokeWidth=1.5).encode(x=x, y="used:Q")
-        line = pl.DataFrame({"limit": [limit], "label": ["limit"]})
-        rule = alt.Chart(line).mark_rule(color=LIMIT, strokeDash=[5, 3], strokeWidth=1.5).encode(y="limit:Q")
-        name = alt.Chart(line).mark_text(color=LIMIT, align="left", dx=4, dy=-6, x=0).encode(y="limit:Q", text="label:N")
-        return _sized(alt.layer(outer, inner, past, mean, rule, name), width, height)
+        layers = [outer, inner, past, mean]
+        if limit is not None:
+            line = pl.DataFrame({"limit": [limit], "label": ["limit"]})
+            layers.append(alt.Chart(line).mark_rule(color=LIMIT, strokeDash=[5, 3], strokeWidth=1.5).encode(y="limit:Q"))
+            named = alt.Chart(line).mark_text(color=LIMIT, align="left", dx=4, dy=-6, x=0)
+            layers.append(named.encode(y="limit:Q", text="label:N"))
+        return _sized(alt.layer(*layers, *_marked(marks, days)), width, height)
 
     return draw
+
+
+def _marked(marks: Sequence[Mark], days: pl.Series) -> list[Any]:
+    """Upright lines with their names above the axis, each a line lower than the one before, so that near days stay legible."""
+    import altair as alt
+
+    first, last = days.min(), days.max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        return []
+    layers = []
+    for i, mark in enumerate(mark for mark in marks if first <= mark.time <= last):
+        frame = pl.DataFrame({"time": [mark.time], "label": [mark.label]})
+        base = alt.Chart(frame).encode(x="time:T")
+        left = mark.time - first < (last - first) * 0.3
+        layers.append(base.mark_rule(color=mark.colour, strokeDash=[2, 2] if mark.faint else [], strokeWidth=1 if mark.faint else 1.5))
+        place = alt.ExprRef(f"height - {44 - 12 * i}")
+        text = base.mark_text(color=mark.colour, align="left" if left else "right", dx=4 if left else -4, y=place)
+        layers.append(text.encode(text="label:N"))
+    return layers
 
 
 def stacked_days(frame: pl.DataFrame, *, unit: str, order: list[str]) -> Draw:
@@ -187,13 +156,31 @@ def line_with_changes(frame: pl.DataFrame, changes: pl.DataFrame, *, unit: str) 
         x = alt.X("day:T", title=None, axis=alt.Axis(format="%-d %b", tickCount=5))
         most = float(frame["value"].max() or 0.0) * 1.2 or 1.0  # type: ignore[arg-type]
         scale = alt.Scale(domain=[0, most], nice=False)
-        line = alt.Chart(frame).mark_line(color=BLUE, strokeWidth=1.8).encode(x=x, y=alt.Y("value:Q", title=unit, scale=scale))
+        line = alt.Chart(frame).mark_line(color=BLUE, strokeWidth=1.8).encode(x=x, y=alt.Y("value:Q", title=unit or None, scale=scale))
         rules = alt.Chart(changes).mark_rule(color=AMBER, strokeWidth=1.5, strokeDash=[5, 3]).encode(x="time:T")
         late = pl.col("time") > middle
         early = alt.Chart(changes.filter(~late)).mark_text(align="left", dx=5, dy=8, y=0, color=AMBER)
         recent = alt.Chart(changes.filter(late)).mark_text(align="right", dx=-5, dy=8, y=0, color=AMBER)
         names = [text.encode(x="time:T", text="label:N") for text in (early, recent) if text.data.height]
         return _sized(alt.layer(line, rules, *names), width, height)
+
+    return draw
+
+
+def line_with_slope(frame: pl.DataFrame, *, mean: float, slope: float, unit: str) -> Draw:
+    """A daily line and its straight trend, which passes through `mean` in the middle. frame: day, value; slope: in `unit` a day."""
+    first, last = frame["day"].min(), frame["day"].max()
+    half = (last - first).days / 2 * slope  # type: ignore[operator, union-attr]
+    ends = pl.DataFrame({"day": [first, last], "value": [mean - half, mean + half]})
+
+    def draw(width: int, height: int) -> alt.TopLevelMixin:
+        import altair as alt
+
+        x = alt.X("day:T", title=None, axis=alt.Axis(format="%-d %b", tickCount=5))
+        y = alt.Y("value:Q", title=unit or None)
+        line = alt.Chart(frame).mark_line(color=BLUE, strokeWidth=1.8).encode(x=x, y=y)
+        straight = alt.Chart(ends).mark_line(color=AMBER, strokeWidth=2, strokeDash=[5, 3]).encode(x=x, y=y)
+        return _sized(alt.layer(line, straight), width, height)
 
     return draw
 

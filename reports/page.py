@@ -26,7 +26,7 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One sentence with its figures, and the name of the query of its section that shows it."""
+    """One sentence with its figures, and the name of the query of its report that shows it."""
 
     text: str
     query: str
@@ -99,3 +99,8 @@ class Report:
     notices: Sequence[Finding]
     headlines: Sequence[Headline]
     sections: Sequence[Section]
+
+    @property
+    def queries(self) -> dict[str, str]:
+        """The queries of all sections by name: a finding may name one that stands in another section."""
+        return {name: sql for section in self.sections for name, sql in section.queries.items()}

@@ -39,7 +39,7 @@ def findings(report: Report) -> pl.DataFrame:
     rows: list[tuple[str, str, str, str | None]] = [("notice", n.tone, n.text, None) for n in report.notices]
     for section in report.sections:
         rows.append((section.key, section.tone, section.lead, None))
-        rows += [(section.key, f.tone, f.text, section.queries.get(f.query)) for f in section.findings]
+        rows += [(section.key, f.tone, f.text, report.queries.get(f.query)) for f in section.findings]
     columns = ("section", "tone", "finding", "sql")
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 

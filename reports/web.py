@@ -7,9 +7,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.charts import svg
 from reports.files import write_whole
 from reports.page import Report
+from reports.theme import svg
 from reports.wording import day, instant
 
 if TYPE_CHECKING:

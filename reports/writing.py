@@ -79,4 +79,4 @@ def _table(table: Table) -> Iterator[str]:
     if table.more:
         yield ""
         proof = f"; all: query `{table.query}`" if table.query else ""
-        yield f"{table.more:,} more in the CSV and Parquet files{proof}."
+        yield f"{table.more:,} more in the XLSX, CSV and Parquet files{proof}."

@@ -44,8 +44,7 @@ def demo_command(
     Generates 90 days of telemetry, incidents and bills as real systems write them, runs sources, checks, transforms, models, retention
     and archive, publishes warehouse.duckdb and writes the executive report. Then, and only then, it opens the truth."""
     from lakebed.demo import generate
-    from orchestration.reporting import write_report
-    from reports import FORMATS
+    from orchestration.reporting import write_reports
 
     started = time.monotonic()
     last = end.date() if end else None
@@ -58,7 +57,8 @@ def demo_command(
         outcome = _platform(config, report)
         kept = _upkeep(config, report)
         report("report")
-        written = write_report(load(config), "executive", FORMATS, folder / "reports")
+        reports = {**write_reports(load(config), ["executive"]), **write_reports(load(config), ["capacity", "trends"], ["html"])}
+        written = [path for files in reports.values() for path in files]
     findings = _findings(config, folder / "truth.json")
     seconds = time.monotonic() - started
     if as_json:

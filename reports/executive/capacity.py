@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from reports.charts import fan
-from reports.executive.answer import Answer, newest, nothing, queries
+from reports.answer import Answer, newest, nothing, queries
+from reports.capacity.fans import fan_chart
 from reports.page import Chart, Finding, Headline, Section, Table
 from reports.reading import read
 from reports.tables import figure, table, text
-from reports.wording import DASH, count, day, label, number, percent, quantity, scale
+from reports.wording import DASH, count, day, label, number, percent, quantity
 
 if TYPE_CHECKING:
     import duckdb
@@ -94,28 +94,10 @@ def _headline(at_risk: pl.DataFrame, as_of: date | None) -> Headline:
 
 def _charts(at_risk: pl.DataFrame, known: pl.DataFrame, forecast: pl.DataFrame, history: pl.DataFrame) -> list[Chart]:
     """Fan charts of the nearest resources; of the fullest one where none is near."""
-    if forecast.is_empty():
-        return []
     fullest = known.sort(pl.col("used_now") / pl.col("limit"), descending=True, nulls_last=True).head(1)
     chosen = at_risk.head(_DRAWN) if not at_risk.is_empty() else fullest
-    charts = []
-    for row in chosen.filter(pl.col("limit").is_not_null()).iter_rows(named=True):
-        ahead = forecast.filter(pl.col("resource_id") == row["resource_id"]).drop("resource_id")
-        if ahead.is_empty():
-            continue
-        divisor, unit = scale(row["limit"], row["unit"])
-        ahead = ahead.with_columns(pl.exclude("date") / divisor)
-        past = history.filter(pl.col("resource_id") == row["resource_id"]) if history.columns else history
-        past = past.select("date", used=pl.col("used_max") / divisor) if past.height else _no_history()
-        caption = "Daily peak: black so far; blue expected, with 80% and 95% of the possible courses; red the limit."
-        drawing = fan(past, ahead, limit=row["limit"] / divisor, unit=unit)
-        charts.append(Chart(label(row["resource_id"], longest=48), caption, drawing))
-    return charts
-
-
-def _no_history() -> pl.DataFrame:
-    """A past without days."""
-    return pl.DataFrame(schema={"date": pl.Date, "used": pl.Float64})
+    charts = (fan_chart(row, forecast, history) for row in chosen.iter_rows(named=True))
+    return [chart for chart in charts if chart is not None]
 
 
 def _table(plan: pl.DataFrame) -> Table:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from reports.charts import SERIES, stacked_days
-from reports.executive.answer import Answer, nothing, queries, total
+from reports.answer import Answer, nothing, queries, total
+from reports.charts import stacked_days
 from reports.page import Chart, Finding, Headline, Section, Table
 from reports.reading import read
 from reports.tables import figure, table, text
+from reports.theme import SERIES
 from reports.wording import label, money, percent
 
 if TYPE_CHECKING:

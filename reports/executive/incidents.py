@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from reports.charts import AMBER, BLUE, OTHER, columns_by_month
-from reports.executive.answer import Answer, nothing, queries
+from reports.answer import Answer, nothing, queries
+from reports.charts import columns_by_month
 from reports.page import Chart, Finding, Headline, Section, Table
 from reports.reading import read
 from reports.tables import Spec, figure, table, text
+from reports.theme import AMBER, BLUE, OTHER
 from reports.wording import count, duration, label, number, percent
 
 if TYPE_CHECKING:

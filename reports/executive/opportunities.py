@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from reports.charts import AMBER, BLUE, OTHER, RED, bars
-from reports.executive.answer import Answer, nothing, queries, total
+from reports.answer import Answer, nothing, queries, total
+from reports.charts import bars
 from reports.page import Chart, Finding, Headline, Section, Table, Tone
 from reports.reading import read
 from reports.tables import Spec, figure, table, text
+from reports.theme import AMBER, BLUE, OTHER, RED
 from reports.wording import DASH, count, label, money, percent, quantity
 
 if TYPE_CHECKING:

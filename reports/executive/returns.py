@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from reports.charts import AMBER, BLUE, GREEN, OTHER, RED, bars, ranges
-from reports.executive.answer import Answer, newest, nothing, queries, total
+from reports.answer import Answer, newest, nothing, queries, total
+from reports.charts import bars, ranges
 from reports.page import Chart, Finding, Headline, Section, Table, Tone
 from reports.reading import read
 from reports.tables import Spec, figure, table, text
+from reports.theme import AMBER, BLUE, GREEN, OTHER, RED
 from reports.wording import DASH, estimate, label, number, percent
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from reports.executive.answer import Answer, nothing, queries, total
+from reports.answer import Answer, nothing, queries, total
 from reports.page import Finding, Section
 from reports.reading import read
 from reports.tables import figure, table, text

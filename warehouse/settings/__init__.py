@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 
 from warehouse.errors import ConfigError
 from warehouse.settings.capacity import GROWTH, SCENARIO_NAME, CapacityRule, Country, PriceRule, ScenarioSettings
+from warehouse.settings.reports import ReportSettings
 from warehouse.settings.retention import RetentionRule, RetentionSettings, StoragePriceSettings
 from warehouse.settings.section import Section
 from warehouse.settings.sources import (
@@ -131,6 +132,7 @@ class Settings(Section):
     models: ModelSettings = ModelSettings()
     upkeep: UpkeepSettings = UpkeepSettings()
     roi: RoiSettings = RoiSettings()
+    report: ReportSettings = ReportSettings()
     sources: dict[str, AnySource] = {}
     service_map: tuple[ServiceRule, ...] = ()
     capacity: tuple[CapacityRule, ...] = ()

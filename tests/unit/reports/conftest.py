@@ -257,7 +257,15 @@ def _capacity(connection: duckdb.DuckDBPyConnection) -> None:
                 "exhaustion_p50": NOON + timedelta(days=days) if soon else None,
                 "exhaustion_p90": NOON + timedelta(days=1.15 * days) if kind == "pool" else None,
                 "add_capacity": 0.1 * limit if kind == "pool" else 0.0,
-                "model": "ensemble",
+                "headroom_at_lead_time": limit - now - slope * lead,
+                "order_by": NOON + timedelta(days=0.88 * days - lead) if soon else None,
+                "unit_price": 2.5 if kind == "pool" else None,
+                "add_cost_per_month": 0.25 * limit if kind == "pool" else None,
+                "billing_currency": "USD" if kind == "pool" else None,
+                "model": "ets+trend_season",
+                "decisions": 4,
+                "warned_in_time": 1.0 if kind == "pool" else None,
+                "false_warnings": 0.5 if kind == "pool" else None,
                 "status": "ok",
             }
         )
@@ -271,7 +279,7 @@ def _capacity(connection: duckdb.DuckDBPyConnection) -> None:
                 "hi_95": mean + 1.5 * spread,
             }
             time = datetime.combine(TODAY, datetime.min.time()) + timedelta(days=i)
-            paths.append({"day": TODAY, "resource_id": name, "time": time, "model": "ensemble", "status": "ok", **path})
+            paths.append({"day": TODAY, "resource_id": name, "time": time, "model": "ets+trend_season", "status": "ok", **path})
         for i, day in enumerate(_days(90)):
             value = now - slope * (89 - i) + 0.02 * now * (i % 7 == 3)
             used.append({"day": day, "resource_id": name, "service": service, "used_max": value, "used_mean": 0.9 * value, "unit": unit})
@@ -279,6 +287,41 @@ def _capacity(connection: duckdb.DuckDBPyConnection) -> None:
     _frame(connection, "mart.capacity_plan", pl.DataFrame(plans, infer_schema_length=None))
     _frame(connection, "mart.capacity_forecasts", pl.DataFrame(paths))
     _frame(connection, "core.resources", pl.DataFrame(used))
+    _planner(connection)
+
+
+def _planner(connection: duckdb.DuckDBPyConnection) -> None:
+    pool = {"day": TODAY, "resource_id": "db-orders-0/pool", "service": "payment", "resource_kind": "pool", "status": "ok"}
+    decisions = [(0.62, True, True, False), (0.11, True, False, False), (0.01, False, False, False), (1.0, True, True, True)]
+    rows: Rows = [
+        pool
+        | {
+            "cutoff": NOON - timedelta(days=7 * (i + 2)),
+            "lead_time_days": 7.0,
+            "p_exceed_by_lead_time": risk,
+            "warned": warned,
+            "reached": reached,
+            "reached_time": NOON - timedelta(days=7 * i + 10) if reached else None,
+            "over_already": over,
+        }
+        for i, (risk, warned, reached, over) in enumerate(decisions)
+    ]
+    put(connection, "mart.capacity_decisions", rows)
+    driver = {"driver": "requests", "elasticity": 0.82, "elasticity_lo": 0.74, "elasticity_hi": 0.9, "r_squared": 0.87, "observations": 90}
+    put(connection, "mart.demand_drivers", [pool | driver])
+    friday = datetime(2026, 11, 27)
+    peak = {"occasion": "Black Friday", "last_time": datetime(2025, 11, 28), "value": 300.0, "lift": 1.6, "next_time": friday}
+    put(connection, "mart.seasonal_peaks", [pool | peak | {"expected": 412.0, "unit": "{connection}"}])
+    scenario = {"scenario": "growth=+30%", "unit": "{connection}", "limit": 400.0, "p_exceed_by_lead_time": 0.31}
+    dates = {"exhaustion_p10": NOON + timedelta(days=5), "exhaustion_p50": NOON + timedelta(days=9), "add_capacity": 130.0}
+    put(connection, "mart.capacity_scenarios", [pool | scenario | dates])
+    whole = {"day": TODAY, "level": "all", "name": "all", "resource_kind": "pool", "unit": "{connection}", "limit": 400.0, "status": "ok"}
+    sums = [
+        whole
+        | {"time": datetime.combine(TODAY, datetime.min.time()) + timedelta(days=i), "mean": mean, "lo_80": mean - 9, "hi_80": mean + 9}
+        for i, mean in ((1, 200.0), (60, 300.0))
+    ]
+    put(connection, "mart.capacity_totals", sums)
 
 
 def _costs(connection: duckdb.DuckDBPyConnection) -> None:
