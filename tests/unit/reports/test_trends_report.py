@@ -43,7 +43,7 @@ def test_trends_are_told_and_drawn(filled, tmp_path):
 
 def test_odd_hours_of_the_week_are_told_as_episodes(filled, tmp_path):
     assert "1 episode of odd hours since 16 Nov 2026, 1 in all that is looked at." in words(filled, tmp_path)
-    filled.execute("UPDATE mart.anomalies SET time = time - INTERVAL 30 DAY")
+    filled.execute("UPDATE mart.anomaly_episodes SET start_time = start_time - INTERVAL 30 DAY, end_time = end_time - INTERVAL 30 DAY")
     assert "0 episodes of odd hours since 16 Nov 2026, 1 in all that is looked at." in words(filled, tmp_path)
 
 
