@@ -1,7 +1,7 @@
 """Uses of resources and their limits that capacity decisions are measured on: real ones, and generated ones with a known crossing.
 
 Real limits are rarely met, so besides the capacities of the Bitbrains machines each real series has limits at fixed `FRACTIONS` of the
-range that it showed before a cutoff (1: a new record). A step holds the highest value in it."""
+range that it showed before a cutoff (1: a new record). A step holds the highest value in it. No choice of the planner was made on nab."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from benchmarks.sample_sets import sample_sets
+from benchmarks.sample_sets import Series, sample_sets
 
 FRACTIONS = (1.0, 1.2)
 KINDS = ("linear", "exponential", "saturating", "stepwise", "seasonal", "walk", "still")
@@ -47,14 +47,12 @@ def cases(folder: Path | None, seeds: int) -> Iterator[Case]:
             history = pl.concat([_peaks(dict(s.labels)["host_id"], s.times_ms, s.values, hour) for s in series])
             yield Case("opendc", history, None, timedelta(days=2), hour)
             yield Case("opendc capacities", history, _capacities(folder), timedelta(days=2), hour)
-        elif name == "Microsoft":
+        elif name == "NAB":
             yield Case(
-                "ms_cloud_monitoring",
-                pl.concat([_peaks(s.labels[1][1], s.times_ms, s.values, hour) for s in series]),
-                None,
-                timedelta(days=2),
-                hour,
+                "nab", pl.concat([_peaks(s.labels[1][1], s.times_ms, s.values, hour) for s in series]), None, timedelta(days=2), hour
             )
+        elif name == "Microsoft":
+            yield Case("ms_cloud_monitoring", _files(series, hour), None, timedelta(days=2), hour)
         elif name == "nezha pods":
             uses = [(dict(s.labels), s) for s in series]
             kept = [(f"{at['pod']}/{at['__name__']}", s) for at, s in uses if at["__name__"] in ("CpuUsage_m_", "MemoryUsage_Mi_")]
@@ -121,6 +119,11 @@ def range_limits(history: pl.DataFrame, cutoffs: list[datetime]) -> tuple[pl.Dat
             )
             limits.append(named)
     return copies, pl.concat(limits)
+
+
+def _files(series: list[Series], step: timedelta) -> pl.DataFrame:
+    """Peaks of series that are named by their file."""
+    return pl.concat([_peaks(dict(s.labels)["file"], s.times_ms, s.values, step) for s in series])
 
 
 def _peaks(key: str, times_ms: npt.NDArray[np.int64], values: Floats, step: timedelta) -> pl.DataFrame:

@@ -110,12 +110,12 @@ def capacity_for(values: FloatArray, scores: FloatArray, day: npt.NDArray[np.int
     # No limit below the quantile of one step alone will do.
     low = float(quantile_at(values, scores, float(ndtri(1 - risk))).max())
     width = float((values[:, -1] - values[:, 0]).max())
-    if width <= 0 or excess(low) <= 0:
+    if not 0 < width < np.inf or excess(low) <= 0:
         return low
     high = low + width
     while excess(high) > 0:
         high += 2 * (high - low)
-    return float(brentq(excess, low, high, xtol=1e-9 * width, rtol=1e-14))
+    return float(brentq(excess, low, high, xtol=1e-9 * width, rtol=1e-14, disp=False))
 
 
 def quantile_at(values: FloatArray, scores: FloatArray, z: float) -> FloatArray:

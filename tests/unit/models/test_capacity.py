@@ -168,6 +168,22 @@ def test_chances_never_fall_with_time_and_never_rise_with_capacity(
     assert (less["p_exceeded_by"] - greater["p_exceeded_by"] >= -1e-9).all()
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(-50, 50), st.floats(0.1, 20)), min_size=2, max_size=70),
+    st.floats(-60, 200),
+    st.sampled_from([0.001, 0.05, 0.5]),
+)
+def test_added_capacity_is_enough_and_no_more(steps: list[tuple[float, float]], limit: float, risk: float) -> None:
+    made = line(*np.array(steps).T)
+    lead = timedelta(days=len(steps))
+    add = plan(made, limits(limit), lead_time=lead, risk=risk)["add_capacity"][0]
+    after = plan(made, limits(limit + add), lead_time=lead, risk=risk)["p_exceed_by_lead_time"][0]
+    assert after <= risk + 1e-6
+    if add > 0:
+        assert after == pytest.approx(risk, abs=1e-6)
+
+
 def changes(*rows: tuple[str | None, datetime | None, float | None, float | None]) -> pl.DataFrame:
     schema = {"resource_id": pl.String, "start": pl.Datetime("us"), "factor": pl.Float64, "add": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
