@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from models.capacity.paths import FloatArray, normal_scores, reach_score, reached_by
+from models.capacity.paths import FloatArray, chances, normal_scores
 from models.series import ANY_TYPE, NOT_ENOUGH_DATA, STATUS_OK, TIME, ensure_columns, failed
 
 _BAND: Final = re.compile(r"(lo|hi)_(\d+)")
@@ -36,10 +36,7 @@ class Outlook:
 
     def chances(self, limit: float) -> tuple[FloatArray, FloatArray]:
         """Chance of being at or over the limit at each step, and of having reached it by then."""
-        from scipy.special import ndtr
-
-        reach = reach_score(self.values, self.scores, limit)
-        return np.asarray(ndtr(-reach)), reached_by(reach, self.day)
+        return chances(self.values, self.scores, self.day, limit)
 
 
 def outlooks(forecasts: pl.DataFrame) -> dict[Any, Outlook | str]:

@@ -1,6 +1,7 @@
 """From forecast quantiles to the chance that a limit has been reached: arithmetic on one resource's arrays.
 
-Between the quantiles given, and beyond them, values are linear in the normal score z: exact for normal errors.
+Between the quantiles given, and beyond them, values are linear in the normal score z: exact for normal errors. Beyond them there
+are incidents, too: rare steps, each for itself, whose distance from the mean falls off as a power and not as a normal tail.
 
 How the errors of one future hang together decides how often a limit is touched. Here the score of day d is
 sqrt(lasting) * u + sqrt(1 - lasting) * e_d: u is one error of level and slope for the whole future, e_d comes and goes with
@@ -17,8 +18,17 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
-LASTING: Final = 0.75
-"""Share of the variance of errors that lasts; measured by `benchmarks.capacity`."""
+LASTING: Final = 0.8
+"""Share of the variance of errors that lasts."""
+INCIDENT: Final = 0.0015
+"""Chance of an incident at a step that reaches `FAR` times as far from the mean as the upper end of the 95% interval, or farther."""
+FAR: Final = 2.0
+"""What is nearer is no more likely: quantiles speak for it."""
+DECAY: Final = 1.0
+"""x times as far is x ** DECAY times as rare."""
+INCIDENT_STEPS: Final = 48
+"""Steps in which incidents count: nothing was measured beyond. All five numbers: `benchmarks.capacity`, ADR 50."""
+_Z95: Final = 1.959963984540054
 _U: Final = np.linspace(-8.5, 8.5, 341)
 _WEIGHT: Final = np.exp(-(_U**2) / 2) / np.sqrt(2 * np.pi) * (_U[1] - _U[0])
 
@@ -69,20 +79,43 @@ def reached_by(reach: FloatArray, day: npt.NDArray[np.int64], lasting: float = L
     return np.clip(np.maximum.accumulate(kept), 0.0, 1.0)
 
 
+def incident_chance(values: FloatArray, scores: FloatArray, limit: float) -> FloatArray:
+    """Chance of each step that an incident takes it to the limit; none where the forecast knows no error."""
+    mean, top = values[:, scores.size // 2], values[:, -1]
+    width = (top - mean) * _Z95 / scores[-1]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        distance = np.where(width > 0, (limit - mean) / width, np.inf)
+        chance = INCIDENT * np.maximum(distance / FAR, 1.0) ** -DECAY
+    return np.where(np.arange(mean.size) < INCIDENT_STEPS, chance, 0.0)
+
+
+def chances(values: FloatArray, scores: FloatArray, day: npt.NDArray[np.int64], limit: float) -> tuple[FloatArray, FloatArray]:
+    """Chance of being at or over the limit at each step, and of having reached it by then."""
+    from scipy.special import ndtr
+
+    reach = reach_score(values, scores, limit)
+    calm = np.log1p(-incident_chance(values, scores, limit))
+    at = 1 - ndtr(reach) * np.exp(calm)
+    return np.asarray(at), np.asarray(1 - (1 - reached_by(reach, day)) * np.exp(np.cumsum(calm)))
+
+
 def capacity_for(values: FloatArray, scores: FloatArray, day: npt.NDArray[np.int64], risk: float) -> float:
     """The lowest limit that is reached within these steps with at most the chance `risk`."""
     from scipy.optimize import brentq
     from scipy.special import ndtri
 
     def excess(limit: float) -> float:
-        return float(reached_by(reach_score(values, scores, limit), day)[-1]) - risk
+        return float(chances(values, scores, day, limit)[1][-1]) - risk
 
-    # One step alone reaches it with `risk` below; by Boole's inequality all of them together with less above.
-    z = ndtri(1 - risk), ndtri(1 - risk / (2 * day.size))
-    low, high = (float(max(quantile_at(values, scores, at).max() for at in z[: k + 1])) for k in (0, 1))
-    if high <= low or excess(low) <= 0:
+    # No limit below the quantile of one step alone will do.
+    low = float(quantile_at(values, scores, float(ndtri(1 - risk))).max())
+    width = float((values[:, -1] - values[:, 0]).max())
+    if width <= 0 or excess(low) <= 0:
         return low
-    return float(brentq(excess, low, high, xtol=1e-9 * (high - low), rtol=1e-14)) if excess(high) < 0 else high
+    high = low + width
+    while excess(high) > 0:
+        high += 2 * (high - low)
+    return float(brentq(excess, low, high, xtol=1e-9 * width, rtol=1e-14))
 
 
 def quantile_at(values: FloatArray, scores: FloatArray, z: float) -> FloatArray:
