@@ -78,8 +78,9 @@ def seasonal_naive(origins: Sequence[Sequence[Series]], horizon: int, seed: int)
                 block = positions[first : first + _BLOCK]
                 ends = np.stack([known[position].filled[-size:] for position in block])
                 changes = np.stack([np.abs(ends[:, m:] - ends[:, :-m]).mean(axis=1) for m in seasons])
-                for position, end, best in zip(block, ends, changes.argmin(axis=0), strict=True):
-                    found[position] = np.resize(end[-seasons[best] :], horizon)
+                again = [size - m + np.arange(horizon) % m for m in seasons]
+                for position, end, best in zip(block, ends, changes.argmin(axis=0).tolist(), strict=True):
+                    found[position] = end[again[best]]
         return found
 
     return [repeated(known) for known in origins]

@@ -159,9 +159,10 @@ def _extend(model: Learnt, views: Sequence[View | None], horizon: int) -> dict[i
         ahead = np.arange(of.size) - np.repeat(np.cumsum(counts) - counts, counts) + 1
         origin = np.array([paths[p].size - 1 for p in pending])[of]
         x, base, _ = _features([usable[p] for p in pending], [paths[p] for p in pending], of, origin, ahead)
-        steps = np.split(base + model.predict(x), np.cumsum(counts)[:-1])
-        for p, step in zip(pending, steps, strict=True):
-            paths[p] = np.concatenate([paths[p], step])
+        steps, stop = base + model.predict(x), 0
+        for p, count in zip(pending, counts.tolist(), strict=True):
+            first, stop = stop, stop + count
+            paths[p] = np.concatenate([paths[p], steps[first:stop]])
     if not usable:
         return {}
     units, centres, scales = (np.array([[getattr(view, name)] for view in usable.values()]) for name in ("unit", "centre", "scale"))
