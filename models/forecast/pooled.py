@@ -34,7 +34,7 @@ _RECENT: Final = 8
 """Seasons at the end of a series that give its unit and its features: `_CYCLES` of them and those that lags go back."""
 _LEAST_UNIT: Final = 1e-6
 """A series whose cycles differ by less of its range repeats itself up to rounding, and its noise would drown the others."""
-_TERMS: Final = 4
+_TERMS: Final = 2
 """Models of one call at most: what ends early must not learn from what came later elsewhere."""
 
 
