@@ -66,6 +66,7 @@ CONTRACT_BREAKS: dict[str, dict[str, list[Row]]] = {
     "mart.capacity_plan": {
         "shares_valid": [{"p_exceed_by_lead_time": 1.1}, {"warned_in_time": -0.5}, {"false_warnings": float("nan")}],
     },
+    "mart.anomaly_episodes": {"probability_whole": [{"episode_id": "one", "probability": 0.4}, {"episode_id": "one", "probability": 0.5}]},
     "mart.forecast_accuracy": {"shares_valid": [{"coverage_80": 1.1}, {"coverage_95": -0.1}]},
     "mart.capacity_decisions": {"shares_valid": [{"p_exceed_by_lead_time": 1.1}]},
     "mart.capacity_scenarios": {"shares_valid": [{"p_exceed_by_lead_time": -0.1}]},
