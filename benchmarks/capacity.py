@@ -71,9 +71,8 @@ def _others(values: pl.DataFrame, row: dict[str, object], case: Case) -> tuple[b
     cutoff: datetime = row["cutoff"]  # type: ignore[assignment]
     limit = float(row["limit"])  # type: ignore[arg-type]
     known = values.filter((pl.col("time") <= cutoff) & (pl.col("time") > cutoff - FOUR_WEEKS)).drop_nulls()
-    return predict_linear(known, cutoff + case.lead) >= limit, float(
-        known.filter(pl.col("time") > cutoff - DAY)["value"].max()
-    ) >= 0.8 * limit  # type: ignore[arg-type]
+    highest: float = known.filter(pl.col("time") > cutoff - DAY)["value"].max()  # type: ignore[assignment]
+    return predict_linear(known, cutoff + case.lead) >= limit, highest >= 0.8 * limit
 
 
 def predict_linear(known: pl.DataFrame, at: datetime) -> float:
@@ -117,7 +116,7 @@ def calibration(decisions: pl.DataFrame) -> list[dict[str, float]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--origins", type=int, default=ORIGINS)
     given = parser.parse_args(arguments)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ KINDS = ("linear", "exponential", "saturating", "stepwise", "seasonal", "walk", 
 DAYS, LEAD = 120, timedelta(days=14)
 _START = datetime.fromisoformat("2026-01-01")
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def order_one(rng: np.random.Generator, coefficient: float) -> Values:
     noise = rng.normal(size=HOURS + 200) * np.sqrt(1 - coefficient**2)
     for t in range(1, noise.size):
         noise[t] += coefficient * noise[t - 1]
-    return noise[200:]
+    return np.asarray(noise[200:], np.float64)
 
 
 def rhythm(rng: np.random.Generator) -> Values:

@@ -58,7 +58,7 @@ def compressed(clp: Path, lines: Iterable[str], folder: Path, layout: str, level
             file.write(document + "\n")
             sent[hash(line(document))] += 1
     try:
-        command = [clp, "c", "--compression-level", str(level), *LAYOUTS[layout], archive, source]
+        command: list[str | Path] = [clp, "c", "--compression-level", str(level), *LAYOUTS[layout], archive, source]
         if subprocess.run(command, capture_output=True, check=False).returncode:
             return None
         size = sum(p.stat().st_size for p in archive.rglob("*") if p.is_file())

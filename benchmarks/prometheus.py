@@ -27,7 +27,7 @@ def samples_per_second(folder: Path) -> float | None:
     start = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp()) * 1000
     times = start + np.arange(86_400 // STEP_S, dtype=np.int64) * STEP_S * 1000
     dice = np.random.default_rng(0)
-    series = {("bench_value", (("instance", f"host-{i}"),)): (times, dice.random(len(times))) for i in range(SERIES)}
+    series: backfill.Series = {("bench_value", (("instance", f"host-{i}"),)): (times, dice.random(len(times))) for i in range(SERIES)}
     tsdb = backfill.create_blocks(promtool, series, folder)
     with servers.prometheus(program, folder, data=tsdb) as server:
         source = {"kind": "prometheus", "url": server.url, "selectors": ["bench_value"]}

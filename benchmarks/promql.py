@@ -196,7 +196,7 @@ def _lines(day: date) -> Iterator[bytes]:
     times, values = tsbs.times_of(day) // 1000, tsbs.values_of(day)
     for first in range(0, len(tsbs.SERIES), 100):
         chosen = range(first, min(first + 100, len(tsbs.SERIES)))
-        given = {(tsbs.SERIES[i][0], (("hostname", tsbs.SERIES[i][1]),)): (times, values[:, i]) for i in chosen}
+        given: backfill.Series = {(tsbs.SERIES[i][0], (("hostname", tsbs.SERIES[i][1]),)): (times, values[:, i]) for i in chosen}
         yield b"".join(backfill.import_lines(given))
 
 
@@ -239,7 +239,7 @@ def _refuse_other_answers(asked: Range, rows: list[tuple[Any, ...]], answer: lis
     """Raise unless both gave the same steps and labels with the same values."""
     step = asked.step.total_seconds()
     ours = {(t.replace(tzinfo=UTC).timestamp(), label): value for t, label, value in rows}
-    theirs = {}
+    theirs: dict[tuple[float, str], float] = {}
     for series in answer:
         label = series["metric"].get("__name__" if asked.label == "s.metric_name" else "hostname", "")
         theirs |= {(round(t + 0.001 - step, 3), label): float(value) for t, value in series["values"]}

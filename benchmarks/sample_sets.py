@@ -10,13 +10,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 
 Integers = npt.NDArray[np.int64]
-Doubles = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.floating[Any]]
 
 STEP_MS, SCRAPES, HOSTS = 15_000, 5_760, 3
 JITTER_MS = 3

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -28,7 +29,7 @@ from warehouse.contracts.ddl import plain_schema
 from warehouse.contracts.series import series_id as identity
 from warehouse.tiers.encoding import rollups
 
-Values = npt.NDArray[np.float64]
+Values = npt.NDArray[np.floating[Any]]
 START = datetime.fromisoformat("2026-01-01")
 SCRAPE_S, PER_DAY = 15, 5760
 SERIES, DAYS, ROUNDS = 500, 4, 9

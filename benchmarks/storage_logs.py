@@ -31,7 +31,7 @@ from warehouse.contracts import log_columns
 from warehouse.contracts.ddl import decoded
 from warehouse.contracts.raw import LOGS
 from warehouse.lake.digest import quick_digest
-from warehouse.tiers.encoding import logs
+from warehouse.tiers.encoding import logs, writing
 
 DERIVED = ("source", "log_id_high", "log_id_low", "severity", "service", "batch_id")
 CLP_DEFAULT, CLP_BEST = 3, 19
@@ -125,7 +125,7 @@ def text_size(chosen: LogSet) -> tuple[int, int, int]:
             return
 
     sink, lines, size = Sink(), 0, 0
-    with gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=9, filename="", mtime=0) as packed:  # type: ignore[arg-type]
+    with gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=9, filename="", mtime=0) as packed:
         for line in chosen.lines():
             data = line.encode() + b"\n"
             size += packed.write(data)
@@ -179,7 +179,7 @@ def ratio(sides: Sequence[int | None], own: Sequence[int]) -> float | None:
 def measure(size: int = 64 * MIB) -> dict[str, float | None]:
     """Measure all sets and print the table. size: bytes of generated lines."""
     peer = f"{clp.version()}, levels {CLP_DEFAULT} and {CLP_BEST}" if clp.program() else "clp-s not installed (make peers), left out"
-    print(f"duckdb {duckdb.__version__}, pyarrow {pa.__version__}, zstd level {logs.LEVEL}; {peer}; gzip -9")
+    print(f"duckdb {duckdb.__version__}, pyarrow {pa.__version__}, zstd level {writing.LEVEL}; {peer}; gzip -9")
     with tempfile.TemporaryDirectory(prefix="lakebed-bench-") as name, Peak() as peak:
         found = [measured(chosen, Path(name)) for chosen in log_sets(size)]
     print(f"{'text / bytes':12}{'lakebed':>9}{'text only':>11}{'gzip -9':>9}{'clp-s':>8}{'best':>8}{'lines/s':>10}{'scan':>7}")

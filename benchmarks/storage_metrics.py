@@ -196,7 +196,7 @@ def _victoria(series: Sequence[Series], folder: Path) -> tuple[int, float]:
     program = shutil.which("victoria-metrics")
     if program is None:
         raise SystemExit("this needs the Debian packages victoria-metrics and prometheus")
-    given = {(dict(s.labels)["__name__"], tuple(_labels(s).items())): (s.times_ms, s.values) for s in series}
+    given: backfill.Series = {(dict(s.labels)["__name__"], tuple(_labels(s).items())): (s.times_ms, s.values) for s in series}
     with servers.victoria_metrics(program, folder) as server, httpx.Client(base_url=server.url, timeout=300) as client:
         for line in backfill.import_lines(given):
             client.post("/api/v1/import", content=line).raise_for_status()
@@ -235,7 +235,7 @@ def _prometheus(series: Sequence[Series], folder: Path) -> int:
     promtool = shutil.which("promtool")
     if promtool is None:
         raise SystemExit("this needs the Debian packages victoria-metrics and prometheus")
-    given = {(dict(s.labels)["__name__"], tuple(_labels(s).items())): (s.times_ms, s.values) for s in series}
+    given: backfill.Series = {(dict(s.labels)["__name__"], tuple(_labels(s).items())): (s.times_ms, s.values) for s in series}
     tsdb = backfill.create_blocks(promtool, given, folder)
     held = sum(json.loads(meta.read_text())["stats"]["numSamples"] for meta in tsdb.glob("*/meta.json"))
     if held != sum(len(s.values) for s in series):

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -16,8 +17,8 @@ from warehouse.lake import Slice
 
 DAY_MS = 86_400_000
 EPOCH = date(1970, 1, 1)
-Times = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float64]
+Times = npt.NDArray[np.integer[Any]]
+Values = npt.NDArray[np.floating[Any]]
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Times, Values]]
 """(metric, sorted labels) -> (Unix ms, values), sorted by time, no time twice."""
 
