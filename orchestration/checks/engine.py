@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from warehouse.contracts import Contract, Expectation
+from warehouse.lake.connection import another
 
 SAMPLE = 5
 HELD, HELD_ROWS = "checked_rows", 200_000
@@ -38,8 +39,7 @@ class Validator:
     """One ephemeral Great Expectations context over one lake connection."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._cursor = connection.cursor()
-        self._cursor.execute("USE lake")
+        self._cursor = another(connection)
         self._datasource = _datasource(self._cursor)
         self._numbers = count()
 

@@ -61,6 +61,14 @@ def scratch(settings: LakeSettings | None = None, *, file: Path | None = None) -
     return connection
 
 
+def another(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A second connection to the database of a lake's, for another thread, with what a session keeps for itself: its home, and UTC."""
+    cursor = connection.cursor()
+    cursor.execute("USE lake")
+    cursor.execute("SET TimeZone = 'UTC'")
+    return cursor
+
+
 def sweep_spills(settings: LakeSettings, *, older_than_s: float) -> int:
     """Remove what processes that died have spilled; returns how many folders went."""
     swept = 0

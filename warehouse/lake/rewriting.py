@@ -3,8 +3,10 @@ away is `removal`."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain
@@ -15,11 +17,11 @@ import pyarrow as pa
 
 from warehouse.contracts import Contract, contract
 from warehouse.errors import LakeError
-from warehouse.lake.connection import identifier, spill_folder
+from warehouse.lake.connection import another, identifier, spill_folder
 from warehouse.lake.digest import BATCH_ROWS, Digest
 from warehouse.lake.lake import Lake
 from warehouse.lake.objects import upload
-from warehouse.lake.partitions import partition, partitions
+from warehouse.lake.partitions import Partition, partition, partitions
 from warehouse.lake.replacing import Replacement, replace_files
 from warehouse.lake.sorted_files import (
     SETTLED_PARQUET,
@@ -48,6 +50,9 @@ NOT_DENSE = (
 )
 """What a dense form raises for rows that it cannot hold; a plain file holds every row. What passes (a full disk, too little memory, a store
 that does not answer, an interrupt) is none of these: a day that was written plainly is not tried again."""
+
+SIDE_BY_SIDE, SMALL_DAY_BYTES = 4, 16 * 2**20
+"""At most so many days are coded at the same time, each of at most so many bytes; what more would take is memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ def rewrite(lake: Lake, table: str, days: Collection[date], dense: DenseForm | N
     paths: dict[date, list[str]] = {p.day: [] for p in parts}
     with lake.catalog.present():
         try:
-            _write_days(lake, definition, paths, dense)
+            _write_days(lake, definition, parts, paths, dense)
         except BaseException:
             forget(*chain.from_iterable(paths.values()))
             raise
@@ -110,14 +115,16 @@ def _bytes_of(lake: Lake, done: Sequence[Replacement]) -> int:
     return sum(p.bytes for p in partitions(lake.connection, [done[0].before.storage_name]) if p.day in days) if done else 0
 
 
-def _write_days(lake: Lake, definition: Contract, paths: dict[date, list[str]], dense: DenseForm | None) -> None:
+def _write_days(
+    lake: Lake, definition: Contract, parts: Sequence[Partition], paths: dict[date, list[str]], dense: DenseForm | None
+) -> None:
     """Write every day, note its paths, and prove that the files hold the lake's rows, all days in one pass over each."""
     lake.step("settling")
-    for day in paths:
-        if dense is None:
+    if dense is None:
+        for day in paths:
             _write_plainly(lake, definition, day, paths[day], SETTLED_PARQUET)
-        else:
-            _write_densely(lake, definition, day, paths[day], dense)
+    else:
+        _write_all_densely(lake, definition, parts, paths, dense)
     expected = day_digests(lake, definition, f"FROM {definition.full_name} WHERE {days_condition(definition, paths)}")
     found = _readable_digests(lake, definition, paths)
     for day in paths:
@@ -137,6 +144,25 @@ def _write_plainly(lake: Lake, definition: Contract, day: date, paths: list[str]
     copy_sorted(lake.connection, definition, day_rows(definition, day), paths[-1], options)
 
 
+def _write_all_densely(
+    lake: Lake, definition: Contract, parts: Sequence[Partition], paths: Mapping[date, list[str]], dense: DenseForm
+) -> None:
+    """Write days in their dense form: small ones side by side, because the coding of one day keeps one core busy, large ones in turn."""
+    small = [p.day for p in parts if p.bytes <= SMALL_DAY_BYTES]
+    lake.folder(definition.storage_name)  # asked for once and remembered, by the thread that owns the connection
+    workers = min(lake.settings.lake.threads or os.cpu_count() or 1, SIDE_BY_SIDE)
+    with ThreadPoolExecutor(workers, thread_name_prefix="settle") as pool:
+        try:
+            for _ in pool.map(lambda day: _write_densely(lake, definition, day, paths[day], dense), small):
+                pass
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    for part in parts:
+        if part.bytes > SMALL_DAY_BYTES:
+            _write_densely(lake, definition, part.day, paths[part.day], dense)
+
+
 def _write_densely(lake: Lake, definition: Contract, day: date, paths: list[str], dense: DenseForm) -> None:
     """Write a day in its dense form. What that form cannot hold (a number beyond its range) leaves no files, and the day differs.
 
@@ -144,7 +170,6 @@ def _write_densely(lake: Lake, definition: Contract, day: date, paths: list[str]
     made = ", ".join(f"{expression} AS {identifier(name)}" for name, expression in dense.stored.items())
     others = f"* EXCLUDE ({', '.join(n for n in definition.column_names if n in dense.stored)}), {made}" if made else "*"
     query = f"SELECT {others} FROM (SELECT * FROM ({day_rows(definition, day)}) ORDER BY {dense.order})"
-    lake.folder(definition.storage_name)  # asked for once and remembered: a query beside the stream of rows would end it
     unfinished = Path(spill_folder(lake.settings.lake))
 
     def new_path() -> Path:
@@ -155,7 +180,8 @@ def _write_densely(lake: Lake, definition: Contract, day: date, paths: list[str]
         return unfinished / Path(paths[-1]).name
 
     try:
-        dense.write(lake.connection.execute(query).to_arrow_reader(BATCH_ROWS), new_path)
+        with another(lake.connection) as rows:
+            dense.write(rows.execute(query).to_arrow_reader(BATCH_ROWS), new_path)
         for path in [] if lake.data_folder else paths:
             upload(lake.settings.lake, unfinished / Path(path).name, path)
     except NOT_DENSE:

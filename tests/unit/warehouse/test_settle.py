@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from threading import Barrier
 
 import duckdb
 import pyarrow as pa
@@ -17,6 +18,7 @@ from transforms.model import load_models, macros
 from warehouse.contracts import CONTRACTS
 from warehouse.errors import LakeError
 from warehouse.lake import Part, Unit, optional, sorted_files
+from warehouse.lake.connection import another
 from warehouse.lake.digest import Digest, quick_digest, rows_digest
 from warehouse.lake.lake import Lake
 from warehouse.lake.partitions import partition, partitions
@@ -315,3 +317,31 @@ def test_a_log_row_at_the_edge_of_time_does_not_stop_settling(lake: Lake) -> Non
     before = lake.query("FROM raw.logs ORDER BY ALL")
     assert settle(lake, today=TODAY, tables=["raw.logs"]).days == 1
     assert lake.query("FROM raw.logs ORDER BY ALL") == before
+
+
+def test_small_days_are_written_side_by_side_and_one_that_fails_takes_all_back(lake: Lake) -> None:
+    land_scattered(lake)
+    before, files = stored(lake), files_on_disk(lake)
+    both = Barrier(2, timeout=20)
+
+    def write(rows: pa.RecordBatchReader, new_path: Callable[[], Path]) -> list[Path]:
+        table, path = rows.read_all(), new_path()
+        pq.write_table(table, path)
+        both.wait()
+        if failing and table["time"][0].as_py().day == 1:
+            raise duckdb.IOException("503")
+        return [path]
+
+    failing = True
+    with pytest.raises(duckdb.IOException, match="503"):
+        rewrite(lake, "raw.metric_points", [DAY, date(2026, 3, 2)], DenseForm("series_id, time", {}, write))
+    assert (stored(lake), files_on_disk(lake)) == (before, files)
+    failing = False
+    assert rewrite(lake, "raw.metric_points", [DAY, date(2026, 3, 2)], DenseForm("series_id, time", {}, write)).days == 2
+    assert stored(lake) == before
+
+
+def test_another_connection_of_a_lake_is_at_home_and_in_utc(lake: Lake) -> None:
+    with another(lake.connection) as connection:
+        home = connection.execute("SELECT current_database(), current_setting('TimeZone')").fetchone()
+    assert home == ("lake", "UTC")
