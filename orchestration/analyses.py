@@ -11,7 +11,7 @@ import polars as pl
 
 from orchestration.capacity import plan_capacity
 from orchestration.capacity_totals import total_capacity
-from orchestration.demand import find_demand_drivers, find_seasonal_peaks
+from orchestration.demand import YEARS_BACK_DAYS, find_demand_drivers, find_seasonal_peaks
 from orchestration.what_if import READS, plan_scenarios, scenarios_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ LABELS = ["series_id", "subject", "service", "measure", "unit"]
 @dataclass(frozen=True, slots=True)
 class Analysis:
     """Tables that one analysis fills for the day it looks back from and what it reads: frames, other
-    tables, sections of the configuration, and what of a scenario concerns it (empty: nothing)."""
+    tables, sections of the configuration, and what of a scenario concerns it (empty: nothing).
+
+    least_days: it reads at least so many days, where the history is shorter. own_day: it reads nothing but the day itself, and
+    waits while that is blocked or unchecked in a table that it reads."""
 
     name: str
     tables: tuple[str, ...]
@@ -35,6 +38,12 @@ class Analysis:
     reads: tuple[str, ...] = ()
     settings: tuple[str, ...] = ("models",)
     scenario: Callable[[History], object] = lambda _history: {}
+    least_days: int = 0
+    own_day: bool = False
+
+    def days(self, history_days: int) -> int:
+        """Days that it reads, the one it looks back from with them."""
+        return 1 if self.own_day else max(history_days, self.least_days)
 
 
 def find_trends(history: History) -> Marts:
@@ -156,6 +165,7 @@ ANALYSES = (
         ("resource_daily", "resource_limits"),
         find_seasonal_peaks,
         settings=("models", "service_map"),
+        least_days=YEARS_BACK_DAYS,
     ),
     Analysis(
         "capacity_scenarios",
@@ -165,6 +175,7 @@ ANALYSES = (
         reads=READS,
         settings=("models", "scenarios"),
         scenario=scenarios_of,
+        own_day=True,
     ),
     Analysis(
         "cost_opportunities",

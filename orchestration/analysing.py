@@ -16,6 +16,7 @@ from transforms.model import load_frames, load_models
 from warehouse.contracts import CONTRACTS
 from warehouse.lake import Slice
 from warehouse.lake.pending import pending_days
+from warehouse.lake.state import USABLE
 
 if TYPE_CHECKING:
     from warehouse.lake.lake import Lake
@@ -68,7 +69,9 @@ def analyse(
 
 
 def has_work(lake: Lake, settings: Settings, *, today: date, scenario: Scenario = NO_SCENARIO) -> bool:
-    """Whether an analysis has a day to look back from, or a day up to today that was analysed waits for its check. Reads states alone."""
+    """Whether an analysis has a day to look back from, or a day up to today that was analysed waits for its check.
+
+    Reads states, how long logs of feedback are, and which scenarios stand; no data."""
     unchecked = any(day <= today and state.state == "unchecked" for table in ANALYSED for day, state in lake.states(table).items())
     return unchecked or any(_pending(lake, settings, analysis, today, scenario)[0] for analysis in ANALYSES)
 
@@ -77,9 +80,9 @@ def _pending(
     lake: Lake, settings: Settings, analysis: Analysis, today: date, scenario: Scenario, force: bool = False
 ) -> tuple[dict[date, str], dict[date, str]]:
     """Days to look back from with the mark that all tables get, and days that wait with the reason."""
-    lookback = dict.fromkeys(inputs_of(analysis), settings.models.history_days - 1)
+    lookback = dict.fromkeys(inputs_of(analysis), analysis.days(settings.models.history_days) - 1)
     days = _days_to_analyse(lake, analysis, today)
-    readable = ("passed", "waved", "blocked", "unchecked")
+    readable = USABLE if analysis.own_day else ("passed", "waved", "blocked", "unchecked")
     found = pending_days(lake, analysis.tables[0], lookback, days, force=True, usable=readable, need_day=False)
     marks = {day: _mark(lake, settings, analysis, day, inputs, scenario) for day, inputs in found.build.items()}
     return {day: mark for day, mark in marks.items() if force or _lacks(lake, analysis, day, mark)}, found.waiting
@@ -94,7 +97,8 @@ def _lacks(lake: Lake, analysis: Analysis, day: date, mark: str) -> bool:
 def _mark(lake: Lake, settings: Settings, analysis: Analysis, as_of: date, inputs: str, scenario: Scenario) -> str:
     """Fingerprint of all that decides what an analysis finds: versions of its input days, which of them it may read, its settings."""
     history = History(lake, settings, as_of, scenario)
-    unusable = {table: [str(day) for day in unusable_days(lake, table, history.window)] for table in inputs_of(analysis)}
+    window = history.last(analysis.days(settings.models.history_days))
+    unusable = {table: [str(day) for day in unusable_days(lake, table, window)] for table in inputs_of(analysis)}
     facts = {
         "inputs": inputs,
         "unusable": {table: days for table, days in unusable.items() if days},

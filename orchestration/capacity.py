@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,22 +93,24 @@ def horizon_of(history: History, limits: pl.DataFrame) -> int:
 
 
 def limits_over_time(usage: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
-    """resource_id, limit, since (null: always), lead_time: each limit that a resource had, for plans as of past days."""
+    """resource_id, limit, since (null: always), lead_time: each limit that a resource had, for plans as of past days.
+
+    A limit is another one once it differs by `CHANGED` from the last that was taken: drift in small steps counts, too."""
     before = pl.col("capacity").shift(1).over("resource_id")
-    steps = (
-        usage.filter(pl.col("capacity").is_not_null())
-        .sort("resource_id", "time")
-        .filter(before.is_null() | ((pl.col("capacity") - before).abs() > CHANGED * before.abs()))
-    )
-    first = pl.col("time") == pl.col("time").min().over("resource_id")
-    return steps.join(limits.select("resource_id", lead_times()), on="resource_id", how="inner").select(
-        "resource_id", pl.col("capacity").alias("limit"), pl.when(~first).then(pl.col("time")).alias("since"), "lead_time"
-    )
+    known = usage.select("resource_id", "time", "capacity").drop_nulls("capacity").join(limits, on="resource_id", how="semi")
+    rows: list[tuple[str, float, datetime | None]] = []
+    for resource, time, limit in known.sort("resource_id", "time").filter(pl.col("capacity").ne_missing(before)).iter_rows():
+        last = rows[-1] if rows and rows[-1][0] == resource else None
+        if last is None or abs(limit - last[1]) > CHANGED * abs(last[1]):
+            rows.append((resource, limit, None if last is None else time))
+    schema = {"resource_id": pl.String(), "limit": pl.Float64(), "since": pl.Datetime("us")}
+    found = pl.DataFrame(rows, schema=schema, orient="row")
+    return found.join(limits.select("resource_id", lead_times()), on="resource_id", how="inner", maintain_order="left")
 
 
 def breaks_at_limits(peaks: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame | None:
     """series_id, time of the days from which use had another level because its limit had changed: a pool that was raised fills, a volume
-    that has grown does not.
+    that has grown does not; and known_from, when that could be known.
 
     A change of a limit is such a break when the peaks of the week after and of the week before do not overlap, and lie twice as far
     apart as those of the two weeks before it did: a steady trend is none. None where there is no break."""
@@ -124,6 +126,6 @@ def breaks_at_limits(peaks: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame | 
             continue
         usual = abs(np.median(before) - np.median(earlier)) if earlier.size >= LEAST_DAYS else 0.0
         if abs(np.median(after) - np.median(before)) > 2 * usual:
-            rows.append((resource, end.astype("datetime64[us]").item()))
-    schema = {"series_id": pl.String(), "time": pl.Datetime("us")}
+            rows.append((resource, *(day.astype("datetime64[us]").item() for day in (end, end + WEEK))))
+    schema = {"series_id": pl.String(), "time": pl.Datetime("us"), "known_from": pl.Datetime("us")}
     return pl.DataFrame(rows, schema=schema, orient="row") if rows else None

@@ -90,12 +90,13 @@ def _sums(means: pl.DataFrame, parts: pl.DataFrame, hierarchy: pl.DataFrame) -> 
     """series_id, time, value of every node, all up to the same day. A resource's days without data are on the line between the others, or
     like the last one where it is still there; a part whose resources are gone is at zero."""
     end = means["time"].max()
-    found = means.rename({"series_id": "resource_id"}).join(parts.select("resource_id", "series_id"), on="resource_id", how="inner")
+    own = parts.select("resource_id", "series_id")
+    found = means.rename({"series_id": "resource_id"}).join(own, on="resource_id", how="inner", maintain_order="left")
     alone = pl.col("series_id").str.starts_with("resource\x1f")
     filled = _until(found.filter(alone), end).with_columns(pl.col("value").interpolate().forward_fill().over("series_id"))
     inner = found.filter(~alone).rename({"series_id": "part_id", "resource_id": "series_id"}).sort("series_id", "time")
     several = _grid(inner).with_columns(pl.col("part_id").forward_fill(), pl.col("value").interpolate().over("series_id"))
-    rest = several.group_by(pl.col("part_id").alias("series_id"), "time").agg(pl.col("value").sum())
+    rest = several.group_by(pl.col("part_id").alias("series_id"), "time", maintain_order=True).agg(pl.col("value").sum())
     levels = [pl.concat([filled, _until(rest, end).with_columns(pl.col("value").fill_null(0.0))])]
     while (upper := _lifted(levels[-1], hierarchy)).height:
         levels.append(upper)
@@ -105,7 +106,7 @@ def _sums(means: pl.DataFrame, parts: pl.DataFrame, hierarchy: pl.DataFrame) -> 
 def _until(series: pl.DataFrame, end: object) -> pl.DataFrame:
     """series_id, time, value on every day from a series' first to `end`, null where there was none."""
     given = series.select("series_id", "time", "value")
-    last = given.select("series_id").unique().with_columns(pl.lit(end, dtype=given.schema["time"]).alias("time"))
+    last = given.select("series_id").unique(maintain_order=True).with_columns(pl.lit(end, dtype=given.schema["time"]).alias("time"))
     return _grid(given.join(last, on=["series_id", "time"], how="full", coalesce=True).sort("series_id", "time"))
 
 
@@ -117,8 +118,9 @@ def _grid(series: pl.DataFrame) -> pl.DataFrame:
 
 
 def _lifted(level: pl.DataFrame, hierarchy: pl.DataFrame) -> pl.DataFrame:
-    parents = level.join(hierarchy, on="series_id", how="inner").group_by("parent_id", "time").agg(pl.col("value").sum())
-    return parents.rename({"parent_id": "series_id"})
+    """The sums of a level's series in each of their parents; added in the order of the series, so that every run gives the same bits."""
+    parts = level.join(hierarchy, on="series_id", how="inner").sort("parent_id", "time", "series_id")
+    return parts.group_by(pl.col("parent_id").alias("series_id"), "time", maintain_order=True).agg(pl.col("value").sum())
 
 
 def _complete(hierarchy: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
@@ -130,11 +132,11 @@ def _complete(hierarchy: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 
 def _limits(parts: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
     """series_id, limit: the sum of the limits that hold now."""
-    held = parts.join(limits.select("resource_id", "capacity"), on="resource_id", how="inner")
+    held = parts.join(limits.select("resource_id", "capacity"), on="resource_id", how="inner").sort("resource_id")
     keys = {"service": pl.col("service"), "team": pl.col("team"), "all": pl.lit(ALL)}
     each = (
         held.select(_key(pl.lit(level), name).alias("series_id"), "capacity")
-        .group_by("series_id")
+        .group_by("series_id", maintain_order=True)
         .agg(pl.col("capacity").sum().alias("limit"))
         for level, name in keys.items()
     )

@@ -46,7 +46,7 @@ Progress = Callable[[str], None]
 class Outcome:
     """What a run did. ranges: in which something was built; days: how many had work to do; rows: landed per raw table; errors: step
     failures; unreadable: sources and why; blocked: (table, day) that failed an `error` check in these runs; buried: earlier runs found
-    dead; scenario: what changes under it (`what_if.side_by_side`); seconds: wall time."""
+    dead; scenario: what changes in the plan under it (`what_if.side_by_side`), None where nothing is assumed of it; seconds: wall time."""
 
     runs: list[str] = field(default_factory=list)
     ranges: list[Slice] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Outcome:
     unreadable: dict[str, str] = field(default_factory=dict)
     blocked: list[tuple[str, date]] = field(default_factory=list)
     buried: int = 0
-    scenario: list[dict[str, Any]] = field(default_factory=list)
+    scenario: list[dict[str, Any]] | None = None
     seconds: float = 0.0
 
 

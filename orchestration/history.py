@@ -36,8 +36,12 @@ class History:
     @property
     def window(self) -> Slice:
         """Half-open: the history's days up to and with `as_of`."""
+        return self.last(self.settings.models.history_days)
+
+    def last(self, days: int) -> Slice:
+        """Half-open: so many days up to and with `as_of`."""
         end = self.as_of + timedelta(days=1)
-        return Slice(end - timedelta(days=self.settings.models.history_days), end)
+        return Slice(end - timedelta(days=days), end)
 
     def dated(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Rows of a mart with the day that they look back from."""
@@ -46,7 +50,7 @@ class History:
     def frame(self, name: str, *, days: int | None = None) -> pl.DataFrame:
         """A frame of transforms/frames over the window, or over more days up to `as_of`, without those that are blocked or unchecked."""
         model = load_frames()[name]
-        window = self.window if days is None else Slice(min(self.window.start, self.window.end - timedelta(days=days)), self.window.end)
+        window = self.last(max(days or 0, self.settings.models.history_days))
         wanted = {k: v for k, v in bounds(window).items() if f"${k}" in model.sql}
         return self._select(model.sql, wanted, model.inputs, window)
 

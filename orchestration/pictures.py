@@ -80,14 +80,14 @@ def _bars(query: str, title: str, word: Callable[[float], str]) -> Callable[[Lak
         from reports.charts import bars
         from reports.page import Chart
         from reports.theme import BLUE
-        from reports.wording import label
+        from reports.wording import labels
 
         rows = _rows(lake, query, day)
         if rows.is_empty():
             return []
         shown = pl.DataFrame(
             {
-                "name": [label(name, longest=48) for name in rows["name"]],
+                "name": labels(rows["name"], longest=48),
                 "value": rows["value"].cast(pl.Float64),
                 "text": [word(value) for value in rows["value"]],
                 "colour": [BLUE] * rows.height,

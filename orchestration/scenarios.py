@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 PERCENT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*%")
+DECIMALS = 6
+"""Of a percentage of growth: the text of a scenario is the scenario."""
+MOST_GROWTH = 100_000.0
+MOST_ELASTIC = 10.0
+"""Beyond it an elasticity is an accident of the data."""
+ACCUMULATES = frozenset({"disk"})
+"""Kinds of resources where demand adds to what is there."""
 CHANGES = {"resource_id": pl.String(), "start": pl.Datetime("us"), "factor": pl.Float64(), "add": pl.Float64()}
 
 
@@ -39,7 +46,7 @@ class Scenario:
     def text(self) -> str:
         """What is assumed about capacity, always in the same order and form; empty when nothing is. `parse_scenario` reads it."""
         grown = sorted((f"{GROWTH}:{service}" if service else GROWTH, percent) for service, percent in self.growth.items())
-        parts = [f"{name}={percent:+.10g}%" for name, percent in grown]
+        parts = [f"{name}={f'{percent:+.{DECIMALS}f}'.rstrip('0').rstrip('.')}%" for name, percent in grown]
         return ", ".join([*parts, *(f"{name}={day}" for name, day in sorted(self.events.items()))])
 
 
@@ -57,7 +64,9 @@ def parse_scenario(pairs: Iterable[str], settings: Settings) -> Scenario:
     for pair in (part.strip() for text in pairs for part in text.split(",")):
         name, equals, value = (part.strip() for part in pair.rpartition("="))
         if not equals or not name or not value:
-            raise ConfigError(f"--scenario {pair!r}: write NAME=VALUE; {_possible(settings)}")
+            raise ConfigError(
+                f"--scenario {pair!r}: write NAME=VALUE, with a comma between several (no name can have one in it); {_possible(settings)}"
+            )
         kind, colon, service = name.partition(":")
         if name in settings.scenarios and name in INPUTS:
             raise ConfigError(f"--scenario {pair!r}: {name} is an input of the ROI model, too; give [scenarios.{name}] another name")
@@ -77,15 +86,21 @@ def parse_scenario(pairs: Iterable[str], settings: Settings) -> Scenario:
 def changes_of(scenario: Scenario, resources: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """What a scenario does to each resource, as `models.capacity.what_if` wants it: growth first, then events as they happen.
 
-    resources: resource_id, service, resource_kind, elasticity (null: none that is known; use then grows as demand does).
+    resources: resource_id, service, resource_kind, elasticity (null: none that is known; use then grows as demand does), first (the first
+    forecast). What accumulates (`ACCUMULATES`) grows in its increase since then, whatever its elasticity: twice the demand fills a disk
+    twice as fast, and does not double what is on it.
     Returns resource_id, start (null: from the first step), factor, add; resources that nothing touches have no row."""
     rows: list[tuple[str, datetime | None, float, float]] = []
     events = sorted(scenario.events.items(), key=lambda event: (event[1], event[0]))
     for one in resources.iter_rows(named=True):
         percent = scenario.growth.get(one["service"], scenario.growth.get(None))
         if percent is not None:
-            power = 1.0 if one["elasticity"] is None else one["elasticity"]
-            rows.append((one["resource_id"], None, (1 + percent / 100) ** power, 0.0))
+            growth = percent / 100
+            if one["resource_kind"] in ACCUMULATES and one["first"] is not None:
+                rows.append((one["resource_id"], None, 1 + growth, -growth * one["first"]))
+            else:
+                power = 1.0 if one["elasticity"] is None else min(one["elasticity"], MOST_ELASTIC)
+                rows.append((one["resource_id"], None, (1 + growth) ** power, 0.0))
         for name, day in events:
             event = settings.scenarios[name]
             known = event.service in (None, one["service"]) and event.kind in (None, one["resource_kind"])
@@ -114,9 +129,13 @@ def _put(found: dict[Key, Value], key: Key, pair: str, value: str, read: Callabl
 
 def _percent(pair: str, value: str) -> float:
     match = PERCENT.fullmatch(value)
-    if match is None or float(match[1]) <= -100:
-        raise ConfigError(f"--scenario {pair!r}: write a percentage above -100%, such as growth=+30%")
-    return float(match[1])
+    percent = 0.0 if match is None else round(float(match[1]), DECIMALS)
+    if not -100 < percent <= MOST_GROWTH or percent == 0:
+        raise ConfigError(
+            f"--scenario {pair!r}: write a percentage above -100%, up to {MOST_GROWTH:.0f}% and not 0, such as growth=+30%; "
+            f"{DECIMALS} decimals count"
+        )
+    return percent
 
 
 def _day(pair: str, value: str) -> date:

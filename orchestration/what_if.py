@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 READS = ("mart.capacity_plan", "mart.capacity_forecasts", "mart.demand_drivers")
 BANDS = ("mean", "lo_80", "hi_80", "lo_95", "hi_95")
 DRIVER = "requests"
+EXPLAINED = 0.5
+"""Share of the changes of use from hour to hour that requests must explain for their elasticity to count. Below it use follows demand
+later, or through something else, and the elasticity of the same hour says little about growth that lasts."""
 COLUMNS = [name for name in CONTRACTS["mart.capacity_scenarios"].column_names if name != "day"]
 SIDE_BY_SIDE = """
 SELECT
@@ -36,16 +39,22 @@ def plan_scenarios(history: History) -> dict[str, pl.DataFrame]:
     """Plan again with what a scenario assumes: the one asked for, and those that stand on the day, from the forecasts of that day."""
     from models.capacity import plan, what_if
 
-    limits = history.select(f'SELECT * FROM {READS[0]} WHERE day = $day AND "limit" IS NOT NULL', {"day": history.as_of})
+    day = {"day": history.as_of}
+    limits = history.select(f'SELECT * FROM {READS[0]} WHERE day = $day AND "limit" IS NOT NULL', day, reads=READS)
     drivers = history.select(
         f"""SELECT resource_id, elasticity FROM {READS[2]}
-            WHERE day = $day AND driver = $driver AND status = 'ok' AND (elasticity_lo > 0 OR elasticity_hi < 0)""",
-        {"day": history.as_of, "driver": DRIVER},
+            WHERE day = $day AND driver = $driver AND status = 'ok' AND elasticity_lo > 0 AND r_squared >= $explained""",
+        {**day, "driver": DRIVER, "explained": EXPLAINED},
+        reads=READS,
     )
     forecasts = history.select(
-        f"SELECT resource_id AS series_id, time, {', '.join(BANDS)}, status FROM {READS[1]} WHERE day = $day", {"day": history.as_of}
+        f"SELECT resource_id AS series_id, time, {', '.join(BANDS)}, status FROM {READS[1]} WHERE day = $day", day, reads=READS
     )
-    resources = limits.select("resource_id", "service", "resource_kind").join(drivers, on="resource_id", how="left")
+    first = (
+        forecasts.sort("time").group_by(pl.col("series_id").alias("resource_id")).agg(pl.col("mean").drop_nulls().first().alias("first"))
+    )
+    named = limits.select("resource_id", "service", "resource_kind")
+    resources = named.join(drivers, on="resource_id", how="left").join(first, on="resource_id", how="left", maintain_order="left")
     about = limits.select(
         "resource_id", "service", "team", "resource_kind", "unit_price", "billing_currency", pl.col("status").alias("said")
     )

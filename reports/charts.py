@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -65,21 +66,24 @@ def fan(history: pl.DataFrame, forecast: pl.DataFrame, *, limit: float | None, u
 
 
 def _marked(marks: Sequence[Mark], days: pl.Series) -> list[Any]:
-    """Upright lines with their names above the axis, each a line lower than the one before, so that near days stay legible."""
+    """Upright lines, and their names one below the other above the axis, where no line is for the longest stretch."""
     import altair as alt
 
     first, last = days.min(), days.max()
     if not isinstance(first, datetime) or not isinstance(last, datetime):
         return []
+    seen = [mark for mark in marks if first <= mark.time <= last]
+    lines = sorted(mark.time for mark in seen)
+    start, end = max(pairwise([first, *lines, last]), key=lambda gap: gap[1] - gap[0])
+    left = end == last and end not in lines
     layers = []
-    for i, mark in enumerate(mark for mark in marks if first <= mark.time <= last):
-        frame = pl.DataFrame({"time": [mark.time], "label": [mark.label]})
-        base = alt.Chart(frame).encode(x="time:T")
-        left = mark.time - first < (last - first) * 0.3
-        layers.append(base.mark_rule(color=mark.colour, strokeDash=[2, 2] if mark.faint else [], strokeWidth=1 if mark.faint else 1.5))
+    for i, mark in enumerate(seen):
+        frame = pl.DataFrame({"time": [mark.time], "place": [start if left else end], "label": [mark.label]})
+        base = alt.Chart(frame)
+        line = base.mark_rule(color=mark.colour, strokeDash=[2, 2] if mark.faint else [], strokeWidth=1 if mark.faint else 1.5)
         place = alt.ExprRef(f"height - {44 - 12 * i}")
         text = base.mark_text(color=mark.colour, align="left" if left else "right", dx=4 if left else -4, y=place)
-        layers.append(text.encode(text="label:N"))
+        layers += [line.encode(x="time:T"), text.encode(x="place:T", text="label:N")]
     return layers
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Final
 
 DASH: Final = "–"
 NBSP: Final = "\u00a0"
+_NO_WIDTH: Final = "\u200b"
 _MINUS: Final = "−"
 _DECIMAL: Final = ("", "k", "M", "G", "T")
 _BINARY: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -30,6 +32,20 @@ def label(text: object, *, longest: int = _LONGEST) -> str:
         return line or DASH
     head = longest // 2
     return f"{line[: head - 1]}…{line[len(line) - (longest - head) :]}"
+
+
+def labels(texts: Iterable[object], *, longest: int) -> list[str]:
+    """Labels that tell different texts apart: one that would be like an earlier one of another text gets a number. A text that comes again
+    looks the same, but is not: marks without width follow it."""
+    taken: dict[str, object] = {}
+    found: list[str] = []
+    for text in texts:
+        name, number = label(text, longest=longest), 1
+        while taken.setdefault(name, text) != text:
+            number += 1
+            name = f"{label(text, longest=longest - len(str(number)) - 3)} ({number})"
+        found.append(name)
+    return [f"{name}{_NO_WIDTH * found[:i].count(name)}" for i, name in enumerate(found)]
 
 
 def number(value: float | None, digits: int = 3) -> str:

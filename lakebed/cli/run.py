@@ -105,7 +105,7 @@ def _tell(outcome: Outcome, as_json: bool) -> None:
                 "unreadable": outcome.unreadable,
                 "blocked": [f"{t} {d}" for t, d in outcome.blocked],
                 "buried": outcome.buried,
-                "scenario": outcome.scenario,
+                "scenario": outcome.scenario or [],
                 "seconds": round(outcome.seconds, 1),
             }
         )
@@ -118,6 +118,9 @@ def _tell(outcome: Outcome, as_json: bool) -> None:
 
 def _compare(outcome: Outcome) -> None:
     """The plan before and under the scenario, for the resources where they differ."""
+    if outcome.scenario is None:
+        out.print("the scenario is one of the ROI model alone: mart.roi shows it until the next run without one", highlight=False)
+        return
     if not outcome.scenario:
         out.print("the scenario changes no resource's plan within the forecast", highlight=False)
         return

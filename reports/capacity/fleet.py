@@ -14,7 +14,7 @@ from reports.charts import bars
 from reports.page import Chart, Finding, Headline, Section
 from reports.tables import figure, table, text
 from reports.theme import AMBER, LIMIT, OTHER
-from reports.wording import DASH, count, day, label, money, percent, quantity
+from reports.wording import DASH, count, day, label, labels, money, percent, quantity
 
 TITLE: Final = "Which limits come first?"
 _NAMES: Final = ("capacity_plan", "capacity_forecast", "capacity_history")
@@ -122,7 +122,7 @@ def _charts(known: pl.DataFrame) -> list[Chart]:
     colour = soon.when(pl.col("exhaustion_p50").is_not_null()).then(pl.lit(AMBER)).otherwise(pl.lit(OTHER))
     rows = pl.DataFrame(
         {
-            "name": [label(name, longest=48) for name in full["resource_id"]],
+            "name": labels(full["resource_id"], longest=48),
             "value": full["value"],
             "text": [percent(value / 100) for value in full["value"]],
             "colour": full.select(colour.alias("colour"))["colour"],

@@ -12,7 +12,7 @@ from reports.page import Chart, Finding, Headline, Section, Table
 from reports.reading import read
 from reports.tables import figure, table, text
 from reports.theme import SERIES
-from reports.wording import label, money, percent
+from reports.wording import label, labels, money, percent
 
 if TYPE_CHECKING:
     import duckdb
@@ -104,10 +104,10 @@ def _charts(daily: pl.DataFrame, currency: str) -> list[Chart]:
     sums = own.group_by("service").agg(pl.col("effective_cost").sum()).sort("effective_cost", "service", descending=[True, False])
     if own["day"].n_unique() < 2:
         return []
-    names = [label(name, longest=24) for name in sums["service"].head(len(SERIES))]
+    largest = sums["service"].head(len(SERIES))
+    names = labels(largest, longest=24)
     drawn = (
-        own.with_columns(name=pl.col("service").map_elements(lambda s: label(s, longest=24), pl.String))
-        .with_columns(name=pl.when(pl.col("name").is_in(names)).then("name").otherwise(pl.lit("all others")))
+        own.with_columns(name=pl.col("service").replace_strict(largest, names, default="all others", return_dtype=pl.String))
         .group_by("day", "name")
         .agg(value=pl.col("effective_cost").sum())
     )

@@ -12,7 +12,7 @@ from reports.page import Chart, Finding, Headline, Section, Table, Tone
 from reports.reading import read
 from reports.tables import Spec, figure, table, text
 from reports.theme import AMBER, BLUE, OTHER, RED
-from reports.wording import DASH, count, label, money, percent, quantity
+from reports.wording import DASH, count, label, labels, money, percent, quantity
 
 if TYPE_CHECKING:
     import duckdb
@@ -97,11 +97,9 @@ def _charts(savings: pl.DataFrame, currency: str | None) -> list[Chart]:
     top = savings.head(10)
     if top.is_empty():
         return []
-    names = [label(name, longest=38) for name in top["resource_id"]]
-    unique = [f"{name}{chr(0x200B) * names[:i].count(name)}" for i, name in enumerate(names)]
     drawn = pl.DataFrame(
         {
-            "name": unique,
+            "name": labels(top["resource_id"], longest=38),
             "value": top["saving_per_month"],
             "text": [money(value, currency) for value in top["saving_per_month"]],
             "colour": [_KINDS.get(kind, ("", OTHER))[1] for kind in top["kind"]],

@@ -118,6 +118,20 @@ def test_a_day_of_input_that_is_waved_through_is_looked_at_again(lake: Lake) -> 
     assert analyse(lake, settings(), costs, today=TODAY).days == [DAY]
 
 
+def test_a_day_that_only_an_analysis_of_years_reads_makes_that_one_again(lake: Lake) -> None:
+    long_ago = DAY - timedelta(days=300)
+    analyses = [replace(BY_NAME["cost_opportunities"], least_days=days) for days in (0, 301)]
+    steady = settings(models={"history_days": 200})
+    write(lake, CONTRACTS["core.costs_daily"], [row(CONTRACTS["core.costs_daily"], 1, long_ago)], days={long_ago: "inputs"})
+    lake.set_states("core.costs_daily", {long_ago: ("passed", None)})
+    for again, analysis in zip((False, True), analyses, strict=True):
+        analyse(lake, steady, analysis, today=TODAY)
+        lake.set_states("core.costs_daily", {long_ago: ("blocked", None)})
+        assert (DAY in analyse(lake, steady, analysis, today=TODAY).days) is again
+        lake.set_states("core.costs_daily", {long_ago: ("passed", None)})
+    assert BY_NAME["seasonal_peaks"].days(90) > 2 * 365
+
+
 def test_there_is_work_until_all_analyses_are_made_and_checked(lake: Lake) -> None:
     def pass_checks(analysis: Analysis) -> None:
         for table in analysis.tables:

@@ -53,6 +53,18 @@ limit_value = 500
 unit = "{seat}"
 lead_time_days = 10
 
+[[capacity]]
+kind = "disk"
+usage_metric = "disk.used"
+limit_value = 410
+unit = "GBy"
+
+[[capacity]]
+kind = "worker"
+usage_metric = "worker.busy"
+limit_value = 3000
+unit = "{worker}"
+
 [[price]]
 kind = "licence"
 unit_price = 40.0
@@ -68,6 +80,7 @@ team = "sales"
 resources = "licence"
 add = 300.0
 """
+SHOP = ("pool", "quota", "disk", "worker")
 NOISE = "((hour * 7919 % 101) / 101.0 - 0.5)"
 QUOTA = "30 + ascii(md5(hour::VARCHAR)) % 7 + 20 * (last_day(time) = time::DATE)::INT"
 SERIES = (
@@ -80,8 +93,11 @@ SERIES = (
         QUOTA,
     ),
     (4, "crm.seats", [("service.name", "crm-web")], f"150 + hour * 0.19 + 8 * {NOISE}"),
+    (5, "disk.used", [("service.name", "shop")], f"200 + hour * 0.1 + {NOISE}"),
+    (6, "worker.busy", [("service.name", "shop")], "{earlier}"),
 )
 REQUESTS = f"(1000 + 500 * (hour % 24 BETWEEN 9 AND 17)::INT + 400 * {NOISE})"
+EARLIER = REQUESTS.replace("hour", "(hour - 3)")
 HOURS = f"SELECT i::INT AS hour, TIMESTAMP '{FIRST}' + to_hours(i) AS time FROM range({DAYS} * 24) AS hours (i)"
 SPANS = (
     "core.span_rollup_5m",
@@ -96,7 +112,7 @@ def rollup(series_id: int, value: str) -> str:
     """Hourly samples of a series."""
     return f"""SELECT 's' AS source, {series_id}::UBIGINT AS series_id, time, time::DATE AS day, 4::BIGINT AS count,
         0::BIGINT AS nonfinite_count, v * 4 AS sum, v AS min, v AS max, v AS first, v AS last, 0.0::DOUBLE AS increase
-        FROM (SELECT time, ({value.format(requests=REQUESTS)})::DOUBLE AS v FROM ({HOURS}))"""
+        FROM (SELECT time, ({value.format(requests=REQUESTS, earlier=EARLIER)})::DOUBLE AS v FROM ({HOURS}))"""
 
 
 def configured(text: str = CONFIG) -> Settings:
@@ -126,7 +142,10 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 
 def look(lake: Lake, name: str, *pairs: str, settings: Settings | None = None) -> Analysed:
     known = settings or configured()
-    return analyse(lake, known, BY_NAME[name], today=TODAY, scenario=parse_scenario(pairs, known) if pairs else Scenario())
+    done = analyse(lake, known, BY_NAME[name], today=TODAY, scenario=parse_scenario(pairs, known) if pairs else Scenario())
+    for table in done.rows:
+        lake.set_states(table, dict.fromkeys(done.days, ("passed", None)))
+    return done
 
 
 def rows(lake: Lake, sql: str) -> list[dict[str, Any]]:
@@ -142,6 +161,8 @@ def test_every_kind_of_limit_is_planned_with_its_price(lake: Lake) -> None:
         "orders/pool": ("shop", None, "pool", "{connection}", 100, 14, None, None, "ok"),
         "shop/quota": ("shop", None, "quota", "{address}", 64, 5, None, None, "ok"),
         "crm-web/licence": ("crm", "sales", "licence", "{seat}", 500, 10, 40, "EUR", "ok"),
+        "shop/disk": ("shop", None, "disk", "GBy", 410, 14, None, None, "ok"),
+        "shop/worker": ("shop", None, "worker", "{worker}", 3000, 14, None, None, "ok"),
     }
     licences = plans["crm-web/licence"]
     assert DAY < licences["exhaustion_p50"].date() < DAY + timedelta(days=25)
@@ -164,7 +185,7 @@ def test_chances_rise_along_the_forecast_and_end_at_the_plan(lake: Lake) -> None
 def test_past_plans_are_judged_by_the_limit_of_their_day(lake: Lake) -> None:
     """The pool was raised from 45 to 100 after use had reached 45: what was reached then is no longer reached today."""
     found = rows(lake, "FROM mart.capacity_decisions ORDER BY resource_id, cutoff")
-    assert len(found) == 4 * 3
+    assert len(found) == 4 * len(SERIES[1:])
     assert {one["lead_time_days"] for one in found if one["resource_id"] == "shop/quota"} == {5.0}
     full = {one["resource_id"] for one in found if one["reached"] or one["over_already"]}
     assert full == {"orders/pool"}
@@ -177,15 +198,15 @@ def test_totals_are_the_sums_of_their_parts(lake: Lake) -> None:
     assert look(lake, "capacity_totals").days == [DAY]
     found = rows(lake, "FROM mart.capacity_totals")
     assert {(one["level"], one["name"], one["resource_kind"]) for one in found} == {
-        *(("service", "shop", kind) for kind in ("pool", "quota")),
-        *(("team", "unknown", kind) for kind in ("pool", "quota")),
+        *(("service", "shop", kind) for kind in SHOP),
+        *(("team", "unknown", kind) for kind in SHOP),
         *((level, name, "licence") for level, name in (("service", "crm"), ("team", "sales"))),
-        *(("all", "all", kind) for kind in ("pool", "quota", "licence")),
+        *(("all", "all", kind) for kind in (*SHOP, "licence")),
     }
     at = {(one["level"], one["resource_kind"], one["time"]): one["mean"] for one in found}
-    assert len(found) == 9 * 30
+    assert len(found) == 15 * 30
     assert all(at["service", kind, when] == pytest.approx(mean) for (level, kind, when), mean in at.items() if level != "service")
-    assert {one["limit"] for one in found} == {100.0, 64.0, 500.0}
+    assert {one["limit"] for one in found} == {100.0, 64.0, 500.0, 410.0, 3000.0}
 
 
 def test_drivers_and_peaks_are_found(lake: Lake) -> None:
@@ -228,6 +249,36 @@ def test_scenarios_stand_side_by_side_and_leave_the_plan_alone(lake: Lake) -> No
     used, grown = (100 - value for value in (pool["headroom_at_lead_time"], headroom["growth=+30%", "orders/pool"]))
     assert 1.3**0.4 < grown / used < 1.3**0.6
     assert services_with_limits(lake) in (["shop", "crm"], ["crm", "shop"])
+
+
+def test_growth_reaches_what_fills_up_and_what_follows_later(lake: Lake) -> None:
+    """A disk does not hold more because there is more demand, but fills faster; workers that follow requests hours later follow them."""
+    look(lake, "capacity_scenarios", "growth=+30%")
+    plain = {one["resource_id"]: one for one in rows(lake, "FROM mart.capacity_plan")}
+    grown = {one["resource_id"]: one for one in rows(lake, "FROM mart.capacity_scenarios WHERE scenario = 'growth=+30%'")}
+    before, after = plain["shop/disk"], grown["shop/disk"]
+    filled, faster = (before["headroom_now"] - one["headroom_at_lead_time"] for one in (before, after))
+    assert filled == pytest.approx(13 * 2.4, rel=0.1)
+    assert faster == pytest.approx(1.3 * filled, rel=0.02)
+    days = [(one["exhaustion_p50"] - datetime.combine(TODAY, time())) / timedelta(days=1) for one in (before, after)]
+    assert days[0] == pytest.approx(42 / 2.4, abs=2)
+    assert days[1] == pytest.approx(42 / 2.4 / 1.3, abs=2)
+    busy, busier = (3000 - one["shop/worker"]["headroom_at_lead_time"] for one in (plain, grown))
+    assert busier == pytest.approx(1.3 * busy, rel=0.05)
+
+
+def test_scenarios_wait_while_the_plan_is_blocked(lake: Lake) -> None:
+    look(lake, "capacity_scenarios", "growth=+30%")
+    held = rows(lake, "FROM mart.capacity_scenarios ORDER BY ALL")
+    lake.set_states("mart.capacity_plan", {DAY: ("blocked", None)})
+    try:
+        waits = look(lake, "capacity_scenarios", "growth=+40%")
+        assert waits.days == []
+        assert "mart.capacity_plan" in waits.waiting[DAY]
+        assert rows(lake, "FROM mart.capacity_scenarios ORDER BY ALL") == held
+    finally:
+        lake.set_states("mart.capacity_plan", {DAY: ("passed", None)})
+    assert look(lake, "capacity_scenarios").days == []
 
 
 def test_a_scenario_that_the_configuration_has_lost_goes_with_the_next_look(lake: Lake) -> None:

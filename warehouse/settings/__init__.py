@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from warehouse.errors import ConfigError
-from warehouse.settings.capacity import GROWTH, SCENARIO_NAME, CapacityRule, Country, PriceRule, ScenarioSettings
+from warehouse.settings.capacity import GROWTH, SCENARIO_NAME, CapacityRule, Country, PriceRule, ScenarioSettings, SqlPattern
 from warehouse.settings.reports import ReportSettings
 from warehouse.settings.retention import RetentionRule, RetentionSettings, StoragePriceSettings
 from warehouse.settings.section import Section
@@ -75,7 +75,7 @@ class ArchiveSettings(Section):
 class ServiceRule(Section):
     """Maps raw service names and resource ids to a service and its team."""
 
-    pattern: str
+    pattern: SqlPattern
     service: str | None = None
     team: str | None = None
     holidays: Country | None = Field(default=None, description="Country (ISO 3166) whose holidays these services keep")
@@ -107,7 +107,7 @@ class ModelSettings(Section):
 
     history_days: int = Field(default=90, ge=7)
     horizon_days: int = Field(default=60, ge=1)
-    risk: float = Field(default=0.05, gt=0, lt=1)
+    risk: float = Field(default=0.05, gt=0, le=0.5)
     objective: float = Field(default=0.999, gt=0, lt=1, description="Default SLO of a service's error ratio")
     holidays: Country | None = Field(default=None, description="Country (ISO 3166) whose holidays people keep; [[service_map]] overrides")
 

@@ -37,8 +37,22 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _sql_pattern(text: str) -> str:
+    """A regular expression that SQL reads, too. Raises ValueError for one that is none, or that looks ahead or back."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        try:
+            connection.execute("SELECT regexp_matches('', ?)", [_pattern(text)])
+        except duckdb.Error as error:
+            raise ValueError(f"{text!r} is no regular expression in the syntax of RE2, which SQL uses: {error}") from None
+    return text
+
+
 Country = Annotated[str, AfterValidator(_country)]
 """ISO 3166 code of a country, or a part of one, whose public holidays are known."""
+RegularExpression = Annotated[str, AfterValidator(_pattern)]
+SqlPattern = Annotated[str, AfterValidator(_sql_pattern)]
 
 
 class CapacityRule(Section):
@@ -49,9 +63,9 @@ class CapacityRule(Section):
     usage_labels: dict[str, str] = {}
     limit_metric: str | None = None
     limit_label: str | None = None
-    limit_value: float | None = None
+    limit_value: float | None = Field(default=None, allow_inf_nan=False)
     unit: str | None = None
-    lead_time_days: float = Field(default=14, gt=0)
+    lead_time_days: float = Field(default=14, gt=0, le=730, allow_inf_nan=False)
     resource_label: str | None = None
 
     @model_validator(mode="after")
@@ -65,8 +79,8 @@ class PriceRule(Section):
     """Price of one unit of a resource kind for 30 days, where no bill gives one."""
 
     kind: str
-    pattern: str | None = None
-    unit_price: float = Field(ge=0)
+    pattern: SqlPattern | None = None
+    unit_price: float = Field(ge=0, allow_inf_nan=False)
     unit: str | None = None
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
 
@@ -76,9 +90,7 @@ class ScenarioSettings(Section):
 
     It touches the resources that fit all of `resources`, `service` and `kind` that are given."""
 
-    resources: Annotated[str, AfterValidator(_pattern)] | None = Field(
-        default=None, description="Regular expression found in the resource_id"
-    )
+    resources: RegularExpression | None = Field(default=None, description="Found in the resource_id")
     service: str | None = None
     kind: str | None = None
     factor: float = Field(default=1.0, ge=0, allow_inf_nan=False)

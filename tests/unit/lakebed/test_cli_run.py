@@ -104,9 +104,17 @@ def test_a_scenario_is_set_beside_the_plan(run: Run, project: Path, monkeypatch:
 
 
 def test_a_scenario_without_effect_says_so(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "run", lambda *_arguments, **_named: Outcome())
+    monkeypatch.setattr(execute, "run", lambda *_arguments, **_named: Outcome(scenario=[]))
     assert "changes no resource's plan" in run("run", "--scenario", "growth=+1%").output
     assert "plan" not in run("run").output
+
+
+def test_a_scenario_of_the_roi_model_says_where_it_is_seen(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execute, "run", lambda *_arguments, **_named: Outcome())
+    said = run("run", "--scenario", "engineers=12").output
+    assert "mart.roi" in said
+    assert "changes no" not in said
+    assert json.loads(run("run", "--scenario", "engineers=12", "--json").stdout)["scenario"] == []
 
 
 def test_a_scenario_that_is_not_known_ends_the_run_before_it_begins(run: Run, project: Path) -> None:

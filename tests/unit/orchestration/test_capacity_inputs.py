@@ -49,6 +49,13 @@ def test_a_limit_holds_until_another_one_does() -> None:
     assert limits_over_time(usage(10.0), limits.clear()).is_empty()
 
 
+def test_a_limit_that_drifts_is_another_one_once_it_is_far_enough() -> None:
+    limits = pl.DataFrame({"resource_id": ["r"], "lead_time_days": [7.0]})
+    found = limits_over_time(usage(*[100 + 0.4 * hour for hour in range(7)]), limits)
+    later = [START + timedelta(hours=hour) for hour in (3, 6)]
+    assert found.select("limit", "since").rows() == [(100.0, None), (101.2, later[0]), (102.4, later[1])]
+
+
 def held(since: datetime = CHANGE) -> pl.DataFrame:
     return pl.DataFrame({"resource_id": ["r", "r"], "limit": [1.0, 2.0], "since": [None, since]})
 
@@ -71,6 +78,7 @@ def test_a_limit_that_changes_at_midnight_begins_with_its_day() -> None:
     found = breaks_at_limits(peaks(*[10 + i % 3 for i in range(28)], *[20 + i % 3 for i in range(14)]), held(START + timedelta(days=28)))
     assert found is not None
     assert found["time"].to_list() == [START + timedelta(days=28)]
+    assert found["known_from"].to_list() == [START + timedelta(days=35)]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +122,8 @@ def test_totals_count_what_is_gone_what_is_new_and_what_has_gaps() -> None:
     nodes, hierarchy = _tree(parts)
     means = used.select(pl.col("resource_id").alias("series_id"), "time", "value").sort("series_id", "time")
     sums = _sums(means, parts, hierarchy)
+    again = pl.Series(range(means.height)).shuffle(1)
+    assert _sums(means[again].sort("series_id", "time"), parts[::-1], hierarchy[::-1]).equals(sums)
     assert sums.group_by("series_id").len().filter(pl.col("len") != 40).is_empty()
     value = {(key.split("\x1f")[0], key.split("\x1f")[1], (time - START).days): v for key, time, v in sums.rows()}
     assert [value["rest", "a", day] for day in (0, 29, 30, 37, 38)] == [5, 5, 0, 0, 7]

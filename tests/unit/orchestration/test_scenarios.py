@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ RESOURCES = pl.DataFrame(
         "resource_id": ["db-1/disk", "web/cpu", "web/memory"],
         "service": ["db", "shop", "shop"],
         "resource_kind": ["disk", "cpu", "memory"],
-        "elasticity": [None, 0.5, None],
+        "elasticity": [0.1, 0.5, None],
+        "first": [50.0, 50.0, None],
     },
     schema_overrides={"elasticity": pl.Float64},
 )
@@ -54,6 +56,11 @@ def test_one_scenario_of_several_pairs() -> None:
         ("=3", "write NAME=VALUE"),
         ("growth=30", "a percentage"),
         ("growth=-100%", "above -100%"),
+        ("growth=-99.9999999%", "above -100%"),
+        ("growth=+100001%", "up to 100000%"),
+        ("growth=+0%", "not 0"),
+        ("growth=+0.0000001%", "6 decimals"),
+        ("growth:a,b=+5%", "no name can have one"),
         ("growth:=3%", "no 'growth:'"),
         ("migration=soon", "YYYY-MM-DD"),
         ("migration=2026-02-30", "YYYY-MM-DD"),
@@ -75,7 +82,7 @@ def test_an_event_named_like_an_input_of_the_roi_is_refused() -> None:
 @given(
     growth=st.dictionaries(
         st.none() | st.from_regex(r"[a-z]([a-z0-9 ._/:-]{0,20}[a-z0-9])?", fullmatch=True),
-        st.decimals(min_value="-99.99", max_value="1000", places=2).map(float),
+        st.decimals(min_value="-99.999999", max_value="100000", places=6).map(float).filter(bool),
     ),
     events=st.dictionaries(st.sampled_from(sorted(EVENTS)), st.dates()),
     shuffled=st.randoms(),
@@ -91,13 +98,20 @@ def test_the_text_of_a_scenario_says_the_scenario(growth: dict[str | None, float
 def test_growth_follows_the_elasticity_and_events_their_resources() -> None:
     found = parse_scenario(["growth=+44%,growth:db=+10%,sale=2026-04-01,migration=2026-03-01"], settings())
     assert changes_of(found, RESOURCES, settings()).rows() == [
-        ("db-1/disk", None, 1.1, 0.0),
+        ("db-1/disk", None, 1.1, -5.0),
         ("db-1/disk", datetime(2026, 3, 1), 1.4, 0.0),
         ("web/cpu", None, 1.2, 0.0),
         ("web/cpu", datetime(2026, 4, 1), 2.0, 3.0),
         ("web/memory", None, 1.44, 0.0),
     ]
     assert changes_of(parse_scenario(["growth:db=+10%"], settings()), RESOURCES, settings())["resource_id"].to_list() == ["db-1/disk"]
+
+
+def test_growth_of_the_greatest_elasticity_is_a_number() -> None:
+    wild = RESOURCES.with_columns(pl.lit(1e6).alias("elasticity"))
+    factors = changes_of(parse_scenario(["growth=+100000%"], settings()), wild, settings())["factor"]
+    assert factors.is_finite().all()
+    assert factors[1] > 1e6
 
 
 def test_growth_of_a_service_that_nobody_has() -> None:
@@ -116,6 +130,14 @@ def test_growth_of_a_service_that_nobody_has() -> None:
         ({"scenarios": {"a": {"service": "a"}}}, "factor or add"),
         ({"scenarios": {"a": {"resources": "(", "factor": 2.0}}}, "no regular expression"),
         ({"scenarios": {"a": {"service": "a", "facter": 2.0}}}, r"did you mean factor\?"),
+        ({"price": [{"kind": "disk", "unit_price": 1.0, "pattern": "("}]}, r"price\.0\.pattern.*'\(' is no regular expression"),
+        ({"price": [{"kind": "disk", "unit_price": 1.0, "pattern": "(?=db)"}]}, "RE2"),
+        ({"service_map": [{"pattern": "(?<!a)b"}]}, "RE2"),
+        ({"price": [{"kind": "disk", "unit_price": math.inf}]}, "unit_price.*finite"),
+        ({"capacity": [{"kind": "a", "usage_metric": "a", "limit_value": math.nan}]}, "limit_value.*finite"),
+        ({"capacity": [{"kind": "a", "usage_metric": "a", "limit_value": 1.0, "lead_time_days": math.inf}]}, "lead_time_days"),
+        ({"capacity": [{"kind": "a", "usage_metric": "a", "limit_value": 1.0, "lead_time_days": 731}]}, "lead_time_days.*730"),
+        ({"models": {"risk": 0.6}}, r"risk.*0\.5"),
         ({"models": {"holidays": "us"}}, r"no holidays are known of 'us'.*did you mean US\?"),
         ({"models": {"holidays": "XX"}}, "ISO 3166"),
         ({"models": {"holidays": "DE-BX"}}, r"did you mean DE-[A-Z]{2}\?"),

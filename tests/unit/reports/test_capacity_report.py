@@ -12,6 +12,7 @@ import pytest
 
 from reports import FORMATS, REPORTS, render
 from reports.capacity.fans import fan_chart
+from reports.charts import Mark, _marked
 from reports.page import Report
 from reports.theme import svg
 from tests.unit.reports.conftest import NOON, TODAY, put
@@ -68,6 +69,22 @@ def test_the_fan_marks_the_limit_and_the_days_that_count(filled):
     for mark in ("limit", "order by 1 Jan", "10%: 9 Jan", "50%: 14 Jan"):
         assert f">{mark}<" in drawing, mark
     assert "90%" not in drawing, "beyond the days that are forecast"
+
+
+def test_names_of_days_stand_together_where_there_is_room_for_them():
+    first = datetime(2026, 3, 1)
+    days = pl.Series([first + timedelta(days=i) for i in range(60)], dtype=pl.Datetime("us"))
+    for ahead, (align, place) in {
+        (30, 32, 34): ("right", 30),
+        (1, 2, 3): ("left", 3),
+        (0, 57, 58): ("right", 57),
+        (70, 75, 80): (None, None),
+    }.items():
+        marks = [Mark(first + timedelta(days=day), f"in {day}") for day in ahead]
+        names = [layer.to_dict() for layer in _marked(marks, days)[1::2]]
+        places = {next(iter(one["datasets"].values()))[0]["place"][:10] for one in names}
+        assert {one["mark"]["align"] for one in names} == {align} - {None}
+        assert places == {f"{first + timedelta(days=place):%Y-%m-%d}"} if place is not None else not names
 
 
 def test_a_resource_without_a_limit_or_a_forecast_has_no_chart():

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import duckdb
+import polars as pl
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from orchestration.pictures import PICTURES, picture
-from tests.unit.reports.conftest import TODAY
+from reports.page import Chart
+from tests.unit.reports.conftest import TODAY, put
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,35 @@ def test_tables_have_pictures(filled, table, titles):
     images = re.findall(r"!\[\]\(data:image/png;base64,([^)]+)\)", found.md_str)
     assert len(images) == titles
     assert all(base64.b64decode(image).startswith(b"\x89PNG") for image in images)
+
+
+def test_pictures_are_white_where_nothing_is_drawn(filled):
+    """The Dagster UI has a dark mode, and the ink of pictures is dark."""
+    found = picture(Marts(filled), "mart.capacity_plan", TODAY)  # type: ignore[arg-type]
+    assert found is not None
+    first = re.search(r"data:image/png;base64,([^)]+)\)", found.md_str or "")
+    assert first is not None
+    image = Image.open(io.BytesIO(base64.b64decode(first[1]))).convert("RGBA")
+    assert [image.getpixel(place) for place in ((0, 0), (image.width - 1, image.height - 1))] == [(255, 255, 255, 255)] * 2
+    assert image.getchannel("A").getextrema() == (255, 255)
+
+
+def test_bars_of_names_that_are_shortened_alike_stay_apart(filled):
+    filled.execute("DELETE FROM mart.cost_opportunities")
+    long = [f"{'a' * 60}{i}{'b' * 60}" for i in range(3)]
+    frame = pl.DataFrame({"day": TODAY, "opportunity_id": long, "saving_per_month": [30.0, 20.0, 10.0]})
+    put(filled, "mart.cost_opportunities", frame.to_dicts())
+    drawn = []
+
+    def look(chart: Chart, _dots: float) -> bytes:
+        drawn.append(chart.draw(400, 300).to_dict(validate=False))
+        return b""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reports.theme.png", look)
+        picture(Marts(filled), "mart.cost_opportunities", TODAY)  # type: ignore[arg-type]
+    (rows,) = drawn[0]["datasets"].values()
+    assert len({row["name"] for row in rows}) == 3
 
 
 def test_names_are_text_in_markdown(filled, hostile):

@@ -107,6 +107,17 @@ def test_days_and_instants():
     assert wording.day(None) == wording.instant(None) == "–"
 
 
+@given(texts=st.lists(st.text("ab(2)", max_size=30), max_size=12), longest=st.integers(8, 12))
+def test_labels_differ_where_texts_do_and_bars_never_stack(texts, longest):
+    found = wording.labels(texts, longest=longest)
+    assert len(set(found)) == len(found)
+    visible = [name.rstrip("\u200b") for name in found]
+    assert all(len(name) <= longest for name in visible)
+    shown = dict(zip(texts, visible, strict=True))
+    assert [shown[text] for text in texts] == visible
+    assert len(set(visible)) == len(shown)
+
+
 def test_labels_lose_control_and_direction_characters_and_their_middle():
     assert wording.label("a\x00b\u202egnp\n\tc") == "a b gnp c"
     assert wording.label("") == wording.label(None) == "–"
