@@ -37,15 +37,16 @@ def backtest(
     history: series_id (the resource), time (UTC), value; a step of `freq` holds the mean of its values, so give daily peaks
     for a daily plan. limits: as in `plan`, optionally with `since` (TIMESTAMP, null: always), the time from which a limit
     holds; a decision and its outcome take the newest one at the cutoff. season_lengths, models, lower, holidays and
-    breaks: as in `forecast`; of the breaks those after a cutoff are unknown there, holidays are in calendars.
-    origins: cutoffs, the newest a (longest) lead time before the end of the history, the others each `stride` earlier;
+    breaks: as in `forecast`; a break is known at cutoffs from its time on, or from `known_from` (TIMESTAMP) where that is a column:
+    one that was found in what came after it. Holidays are in calendars.
+    origins: cutoffs, the newest a resource's lead time before the end of the history, the others each `stride` earlier;
     by default a lead time, or less where the history is short, so that each keeps half of the steps.
 
     Returns one row per resource and cutoff: resource_id, cutoff (last step known), p_exceed_by_lead_time, warned (that is over
     `risk`), reached (use at or over the limit within the lead time after the cutoff), reached_time, over_already (at or over
     it at the cutoff: nothing to decide), status: not_enough_data where a resource was not observed at the cutoff or in half of
     the lead time, or had no limit then. A history without room for any cutoff gives one row per resource, without a cutoff.
-    Raises ValueError for unusable arguments or columns. One call of `forecast` per cutoff, each from data up to it alone.
+    Raises ValueError for unusable arguments or columns. One call of `forecast` per lead time and cutoff, each from data up to it alone.
     """
     step, lead = step_of(freq), step_of(lead_time)
     check_risk(risk)
@@ -53,26 +54,29 @@ def backtest(
         raise ValueError(f"origins must be 1 or more, not {origins}")
     grid = regular_grid(history, freq=step).drop_nulls("value")
     known = _with_leads(limits, lead)
-    longest: timedelta = known["lead_time"].max() or lead  # type: ignore[assignment]
+    told = None if breaks is None else _with_known_from(breaks)
     rows = []
-    for cutoff in _cutoffs(grid, step, -(-longest // step), origins, None if stride is None else step_of(stride)):
-        before = grid.filter(pl.col("time") <= cutoff)
-        now = before.filter(pl.col("time") == cutoff).select(resource_id="series_id", now="value")
-        at = limits_of(known.filter(pl.col("since").is_null() | (pl.col("since") <= cutoff)))
-        wanted = before.join(now.join(at, on="resource_id", how="semi"), left_on="series_id", right_on="resource_id", how="semi")
-        then = None if breaks is None else ensure_columns(breaks, {"time": TIME}).filter(pl.col("time") <= cutoff)
-        made = forecast(
-            wanted,
-            horizon=-(-longest // step),
-            freq=step,
-            season_lengths=season_lengths,
-            models=models,
-            lower=lower,
-            holidays=holidays,
-            breaks=then,
-        )
-        planned = plan(made, at, lead_time=lead, risk=risk).select("resource_id", "p_exceed_by_lead_time", "status")
-        rows.append(_outcomes(grid, at, cutoff, step).join(now, on="resource_id", how="left").join(planned, on="resource_id", how="left"))
+    for own in known.partition_by("lead_time", maintain_order=True):
+        ahead: timedelta = own["lead_time"][0]
+        steps = -(-ahead // step)
+        for cutoff in _cutoffs(grid, step, steps, origins, None if stride is None else step_of(stride)):
+            before = grid.filter(pl.col("time") <= cutoff)
+            now = before.filter(pl.col("time") == cutoff).select(resource_id="series_id", now="value")
+            at = limits_of(own.filter(pl.col("since").is_null() | (pl.col("since") < cutoff + step)))
+            wanted = before.join(now.join(at, on="resource_id", how="semi"), left_on="series_id", right_on="resource_id", how="semi")
+            made = forecast(
+                wanted,
+                horizon=steps,
+                freq=step,
+                season_lengths=season_lengths,
+                models=models,
+                lower=lower,
+                holidays=holidays,
+                breaks=None if told is None else told.filter(pl.col("known_from") <= cutoff).drop("known_from"),
+            )
+            planned = plan(made, at, lead_time=ahead, risk=risk).select("resource_id", "p_exceed_by_lead_time", "status")
+            seen = _outcomes(grid, at, cutoff, step, steps)
+            rows.append(seen.join(now, on="resource_id", how="left").join(planned, on="resource_id", how="left"))
     found = pl.concat(rows) if rows else pl.DataFrame(schema=_SCRATCH | {"resource_id": known.schema["resource_id"]})
     return _decided(found, known, risk)
 
@@ -131,8 +135,15 @@ def _with_leads(limits: pl.DataFrame, lead: timedelta) -> pl.DataFrame:
     return frame.with_columns(own).sort("since", nulls_last=False, maintain_order=True)
 
 
+def _with_known_from(breaks: pl.DataFrame) -> pl.DataFrame:
+    """The breaks with `known_from` everywhere."""
+    frame = breaks if "known_from" in breaks.columns else breaks.with_columns(pl.lit(None, TIME).alias("known_from"))
+    frame = ensure_columns(frame, {"time": TIME, "known_from": TIME})
+    return frame.with_columns(pl.coalesce("known_from", "time").alias("known_from"))
+
+
 def _cutoffs(grid: pl.DataFrame, step: timedelta, lead: int, origins: int, stride: timedelta | None) -> list[datetime]:
-    """Times of the cutoffs, the newest first; lead: steps of the longest lead time."""
+    """Times of the cutoffs, the newest first; lead: steps of the lead time."""
     first: datetime | None = grid["time"].min()  # type: ignore[assignment]
     last: datetime | None = grid["time"].max()  # type: ignore[assignment]
     if first is None or last is None:
@@ -145,15 +156,14 @@ def _cutoffs(grid: pl.DataFrame, step: timedelta, lead: int, origins: int, strid
     return [last - step * (lead + apart * i) for i in range(origins) if apart * i <= room]
 
 
-def _outcomes(grid: pl.DataFrame, limits: pl.DataFrame, cutoff: datetime, step: timedelta) -> pl.DataFrame:
+def _outcomes(grid: pl.DataFrame, limits: pl.DataFrame, cutoff: datetime, step: timedelta, steps: int) -> pl.DataFrame:
     """resource_id, cutoff, limit, observed (share of the steps of the lead time), reached_time of every resource with a limit."""
-    ends = limits.select("resource_id", "limit", end=pl.lit(cutoff).cast(TIME) + pl.col("lead_time"), lead="lead_time")
-    later = grid.filter(pl.col("time") > cutoff).join(ends, left_on="series_id", right_on="resource_id")
-    inside = later.filter(pl.col("time") <= pl.col("end")).group_by(resource_id="series_id")
+    ends = limits.select("resource_id", "limit")
+    later = grid.filter((pl.col("time") > cutoff) & (pl.col("time") <= cutoff + step * steps))
+    inside = later.join(ends, left_on="series_id", right_on="resource_id").group_by(resource_id="series_id")
     over = pl.col("value") >= pl.col("limit")
     seen = inside.agg(steps=pl.len(), reached_time=pl.col("time").filter(over).min())
-    whole = pl.col("lead").dt.total_microseconds() // (step // timedelta(microseconds=1))
-    share = pl.col("steps").fill_null(0) / whole.clip(lower_bound=1)
+    share = pl.col("steps").fill_null(0) / steps
     return ends.join(seen, on="resource_id", how="left").select(
         "resource_id", pl.lit(cutoff).cast(TIME).alias("cutoff"), "limit", share.alias("observed"), "reached_time"
     )

@@ -29,6 +29,9 @@ DECAY: Final = 1.0
 INCIDENT_STEPS: Final = 48
 """Steps in which incidents count: nothing was measured beyond. All five numbers: `benchmarks.capacity`, ADR 50."""
 _Z95: Final = 1.959963984540054
+_DOUBLINGS: Final = 60
+_CERTAIN: Final = 1e6
+"""A normal score beyond which nothing is left to chance."""
 _U: Final = np.linspace(-8.5, 8.5, 341)
 _WEIGHT: Final = np.exp(-(_U**2) / 2) / np.sqrt(2 * np.pi) * (_U[1] - _U[0])
 
@@ -51,7 +54,7 @@ def reach_score(values: FloatArray, scores: FloatArray, limit: float) -> FloatAr
         low, high = values[:, k], values[:, k + 1]
         rise = high - low
         outer_low, outer_high = k == 0, k == scores.size - 2
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             z = scores[k] + (limit - low) / rise * (scores[k + 1] - scores[k])
         flat = rise <= 0
         inside = ((low < limit) | outer_low) & ((high >= limit) | outer_high) & ~flat
@@ -70,6 +73,7 @@ def reached_by(reach: FloatArray, day: npt.NDArray[np.int64], lasting: float = L
 
     starts = np.flatnonzero(np.diff(day, prepend=day[0] - 1))
     ends = np.append(starts[1:], day.size)
+    reach = np.clip(reach, -_CERTAIN, _CERTAIN)
     kept, before = np.empty(day.size), np.zeros(_U.size)
     for start, end in zip(starts, ends, strict=True):
         lowest = np.minimum.accumulate(reach[start:end])
@@ -100,7 +104,7 @@ def chances(values: FloatArray, scores: FloatArray, day: npt.NDArray[np.int64], 
 
 
 def capacity_for(values: FloatArray, scores: FloatArray, day: npt.NDArray[np.int64], risk: float) -> float:
-    """The lowest limit that is reached within these steps with at most the chance `risk`."""
+    """The lowest limit that is reached within these steps with at most the chance `risk`; inf where none is found."""
     from scipy.optimize import brentq
     from scipy.special import ndtri
 
@@ -112,9 +116,13 @@ def capacity_for(values: FloatArray, scores: FloatArray, day: npt.NDArray[np.int
     width = float((values[:, -1] - values[:, 0]).max())
     if not 0 < width < np.inf or excess(low) <= 0:
         return low
-    high = low + width
-    while excess(high) > 0:
+    high = low + max(width, 1e-9 * abs(low))
+    for _ in range(_DOUBLINGS):
+        if excess(high) <= 0:
+            break
         high += 2 * (high - low)
+    else:
+        return np.inf
     return float(brentq(excess, low, high, xtol=1e-9 * width, rtol=1e-14, disp=False))
 
 
@@ -126,14 +134,9 @@ def quantile_at(values: FloatArray, scores: FloatArray, z: float) -> FloatArray:
 
 
 def first_passage(hours: FloatArray, chance: FloatArray, share: float) -> float | None:
-    """When the chance first is `share`, linear between steps; None when it is not before the last of them.
+    """The beginning of the step in which the chance comes to `share`; None when it does in none of them.
 
-    hours: times of the steps, ascending, in any unit; the result is in the same unit.
+    hours: times at which the steps begin, ascending, in any unit; the result is in the same unit.
     """
     hit = int(np.argmax(chance >= share))
-    if chance[hit] < share:
-        return None
-    if hit == 0 or chance[hit] <= chance[hit - 1]:
-        return float(hours[hit])
-    part = (share - chance[hit - 1]) / (chance[hit] - chance[hit - 1])
-    return float(hours[hit - 1] + part * (hours[hit] - hours[hit - 1]))
+    return float(hours[hit]) if chance[hit] >= share else None

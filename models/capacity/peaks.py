@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -40,7 +41,8 @@ def seasonal_peaks(
 
     A day's lift is its value over the median of the same weekday in the four weeks before and after. An occasion is a peak
     where its lifts together stand out of those of ordinary days (robust deviations, summed over the square root of their number)
-    and its median lift is over 5% and over nine in ten of theirs (99 in 100 where it was seen once). Days at or below zero have none.
+    and its median lift is over 5% and over nine in ten of theirs (99 in 100 where it was seen once or has no name). Days at or
+    below zero have none.
 
     Returns one row per resource and peak: resource_id, occasion, last_time, value, lift (of its last day), next_time (null
     where a given holiday has no later date), expected (the median of that weekday in the newest four weeks times the median
@@ -76,14 +78,15 @@ def _peaks(part: pl.DataFrame, named: Mapping[str, Sequence[date]]) -> list[dict
     for days in at.values():
         special[days[(days >= 0) & (days < values.size)]] = True
     lifts = np.log(values / usual(values, special))
-    ordinary = lifts[np.isfinite(lifts) & ~special]
-    if ordinary.size < MIN_DAYS // 2:
+    plain = lifts[np.isfinite(lifts) & ~special]
+    if plain.size < MIN_DAYS // 2:
         return []
+    ordinary = Ordinary.of(plain)
     rows = []
     for name, days in [*at.items(), *_dates(first, values.size, special)]:
         past = days[(days >= 0) & (days < values.size)]
         past = past[np.isfinite(lifts[past])]
-        if past.size and stands_out(lifts[past], ordinary, CERTAIN if name in at else CERTAIN_DATE):
+        if past.size and ordinary.exceeded(lifts[past], named=name in at):
             later = days[days >= values.size]
             rows.append(_row(name, first, past, int(later[0]) if later.size else None, values, lifts))
     return rows
@@ -101,13 +104,31 @@ def usual(values: FloatArray, special: npt.NDArray[np.bool_]) -> FloatArray:
     return np.asarray(np.where((count >= 3) & (values > 0), middle, np.nan))
 
 
-def stands_out(lifts: FloatArray, ordinary: FloatArray, certain: float) -> bool:
-    """Whether logged lifts of one occasion are beyond what ordinary days do."""
-    middle = float(np.median(ordinary))
-    spread = max(1.4826 * float(np.median(np.abs(ordinary - middle))), 1e-3)
-    together = float(((lifts - middle) / spread).sum() / np.sqrt(lifts.size))
-    typical, rare = float(np.median(lifts)), float(np.quantile(ordinary, 0.99 if lifts.size == 1 else 0.9))
-    return together >= certain and typical >= np.log(MIN_LIFT) and typical > rare
+@dataclass(frozen=True, slots=True)
+class Ordinary:
+    """Logged lifts of ordinary days: their median, robust spread, and the ones that one day in ten and one in a hundred exceeds."""
+
+    middle: float
+    spread: float
+    rare: float
+    rarest: float
+
+    @classmethod
+    def of(cls, lifts: FloatArray) -> Ordinary:
+        """Of one resource."""
+        middle = float(np.median(lifts))
+        spread = max(1.4826 * float(np.median(np.abs(lifts - middle))), 1e-3)
+        rare, rarest = np.quantile(lifts, [0.9, 0.99])
+        return cls(middle, spread, float(rare), float(rarest))
+
+    def exceeded(self, lifts: FloatArray, *, named: bool) -> bool:
+        """Whether the lifts of one occasion are beyond what ordinary days do.
+
+        Of an even number the lower median counts, so that one outlier of two makes no peak."""
+        together = float(((lifts - self.middle) / self.spread).sum() / np.sqrt(lifts.size))
+        typical = float(np.sort(lifts)[(lifts.size - 1) // 2])
+        rare = self.rare if named and lifts.size > 1 else self.rarest
+        return together >= (CERTAIN if named else CERTAIN_DATE) and typical >= np.log(MIN_LIFT) and typical > rare
 
 
 def _dates(first: int, size: int, special: npt.NDArray[np.bool_]) -> list[tuple[str, npt.NDArray[np.int64]]]:

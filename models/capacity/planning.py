@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from models.capacity.outlook import NO_LIMIT, Outlook, outlooks
@@ -27,12 +28,12 @@ def plan(forecasts: pl.DataFrame, limits: pl.DataFrame, *, lead_time: str | time
     null means `lead_time`). lead_time: how long new capacity takes, counted from the last step before the forecast.
 
     Returns one row per resource of `limits`: resource_id, limit, p_exceed_by_lead_time (use at or over the limit at any
-    time until then), exhaustion_p10, _p50, _p90 (times by which the limit is reached with that chance; null when not
+    time until then), exhaustion_p10, _p50, _p90 (the step in which the chance comes to that; null when not
     within the forecast; p10 is the early date), headroom_now and headroom_at_lead_time (limit minus the highest mean of
     the first day and of the last day of the lead time, so that a daily peak counts; unit of the limit), order_by (the
-    latest time to order so that capacity arrives when the chance is `risk`; the forecast's start where that has passed,
-    null when it is not within the forecast), add_capacity (unit of the limit, 0 when none is needed; with it the chance by
-    the lead time is `risk`), unit, status.
+    latest time to order so that capacity is there when the step begins in which the chance passes `risk`; the forecast's start
+    where that has passed, null when it is not within the forecast), add_capacity (unit of the limit; with it the chance by the lead
+    time is `risk`; 0 when none is needed, null where use stands still at the limit, which hides what is wanted), unit, status.
     A forecast that ends before the lead time gives `failed:`, because its chance is unknown.
     Raises ValueError for missing columns, a lead time that is not positive, or a risk outside (0, 0.5].
     How chances follow from quantiles, and what is assumed: `models.capacity.paths`.
@@ -77,20 +78,26 @@ def _judge(outlook: Outlook | str, limit: float | None, lead: timedelta, risk: f
 def _findings(outlook: Outlook, limit: float, lead: float, risk: float) -> dict[str, Any]:
     """All numbers of one resource; lead in hours."""
     hours, mean = outlook.hours, outlook.mean
-    until = hours <= lead
+    end = hours[hours >= lead][0]  # a step in which the lead time ends counts as a whole
+    until = hours <= end
     chance = outlook.chances(limit)[1]
-    needed = capacity_for(outlook.values[until], outlook.scores, outlook.day[until], risk) if until.any() else -np.inf
     at_risk = first_passage(hours, chance, risk)
-    # A step longer than the lead time, or than a day, stands for its whole length.
-    last_day = (until & (hours > lead - _DAY)) if (until & (hours > lead - _DAY)).any() else hours == hours[hours >= lead][0]
     return {
-        "p_exceed_by_lead_time": float(chance[until][-1]) if until.any() else 0.0,
+        "p_exceed_by_lead_time": float(chance[until][-1]),
         "headroom_now": float(limit - mean[hours <= max(_DAY, hours[0])].max()),
-        "headroom_at_lead_time": float(limit - mean[last_day].max()),
+        "headroom_at_lead_time": float(limit - mean[until & ((hours > end - _DAY) | (hours == end))].max()),
         "order_by": None if at_risk is None else _time(outlook, max(0.0, at_risk - lead)),
-        "add_capacity": max(0.0, needed - limit),
+        "add_capacity": _to_add(outlook, until, limit, risk) if chance[until][-1] > risk else 0.0,
         "status": STATUS_OK,
     } | {name: _time(outlook, first_passage(hours, chance, share)) for name, share in SHARES.items()}
+
+
+def _to_add(outlook: Outlook, until: npt.NDArray[np.bool_], limit: float, risk: float) -> float | None:
+    """What to add; None where use stands at the limit without error, as nobody knows what it would be without it."""
+    values = outlook.values[until]
+    still = not (values[:, -1] > values[:, 0]).any()
+    needed = capacity_for(values, outlook.scores, outlook.day[until], risk)
+    return None if still and needed <= limit else max(0.0, needed - limit)
 
 
 def _time(outlook: Outlook, hours: float | None) -> datetime | None:

@@ -55,7 +55,11 @@ def reconcile(forecasts: pl.DataFrame, hierarchy: pl.DataFrame) -> pl.DataFrame:
 
 def _parents(hierarchy: pl.DataFrame) -> dict[Any, Any]:
     """Parent of every series of the hierarchy, None for roots, children before their parents."""
-    rows = ensure_columns(hierarchy, {"series_id": ANY_TYPE, "parent_id": ANY_TYPE}).select("series_id", "parent_id").unique()
+    rows = (
+        ensure_columns(hierarchy, {"series_id": ANY_TYPE, "parent_id": ANY_TYPE})
+        .select("series_id", "parent_id")
+        .unique(maintain_order=True)
+    )
     given: dict[Any, Any] = {}
     for key, parent in rows.iter_rows():
         if key in given:

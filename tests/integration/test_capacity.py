@@ -241,7 +241,7 @@ def test_scenarios_stand_side_by_side_and_leave_the_plan_alone(lake: Lake) -> No
     assert rows(lake, "FROM mart.capacity_plan ORDER BY ALL") == before
     (merger,) = side_by_side(lake, "merger=2026-03-05")
     assert merger["resource_id"] == "crm-web/licence"
-    assert merger["after"].date() == datetime(2026, 3, 4).date()
+    assert merger["after"].date() == datetime(2026, 3, 5).date()
     assert merger["before"] > merger["after"]
     assert merger["add_capacity"] > 250
     headroom = {(one["scenario"], one["resource_id"]): one["headroom_at_lead_time"] for one in both}

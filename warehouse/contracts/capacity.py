@@ -23,7 +23,11 @@ EXHAUSTION = (
 )
 P_EXCEED_BY_LEAD_TIME = number("p_exceed_by_lead_time", "Probability of exceeding the limit within the lead time", "1")
 HEADROOM_AT_LEAD_TIME = number("headroom_at_lead_time", "limit minus the highest forecast mean of the last day of the lead time")
-ADD_CAPACITY = number("add_capacity", "Capacity to add so that the risk until the lead time stays under the target")
+ADD_CAPACITY = number(
+    "add_capacity",
+    "Capacity to add so that the risk until the lead time stays under the target; NULL where use stands still at its limit, which hides "
+    "what is wanted",
+)
 ADD_COST = number("add_cost_per_month", "Price of the addition", "billing_currency/mo")
 PRICE_CURRENCY = text("billing_currency", "Currency of the price")
 INTERVAL_ORDERED = Expectation(

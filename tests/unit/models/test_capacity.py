@@ -227,6 +227,34 @@ def test_a_resource_over_its_limit_is_exhausted_now() -> None:
     assert found["headroom_now"] < 0
 
 
+def test_the_smallest_numbers_do_not_overflow() -> None:
+    made = line(np.zeros(MEAN.size), np.full(MEAN.size, 1.1e-308))
+    assert plan(made, limits(1.0), lead_time="30d")["p_exceed_by_lead_time"][0] < 0.05
+
+
+def test_use_that_stands_at_its_limit_hides_what_is_wanted() -> None:
+    still = np.full(MEAN.size, 76.0)
+    found = plan(line(still, DEVIATION * 0), limits(76.0), lead_time="30d").row(0, named=True)
+    assert (found["p_exceed_by_lead_time"], found["add_capacity"]) == (1.0, None)
+    over = plan(line(still, DEVIATION * 0), limits(70.0), lead_time="30d").row(0, named=True)
+    assert over["add_capacity"] == pytest.approx(6.0)
+
+
+def test_a_lead_time_shorter_than_a_step_is_judged_by_the_step_it_ends_in() -> None:
+    hours, day = (plan(line(MEAN, DEVIATION), limits(60.0), lead_time=lead).row(0, named=True) for lead in ("6h", "1d"))
+    for name in ("p_exceed_by_lead_time", "headroom_at_lead_time", "add_capacity"):
+        assert hours[name] == day[name]
+    assert hours["p_exceed_by_lead_time"] > 0
+    longer, two = (plan(line(MEAN, DEVIATION), limits(60.0), lead_time=lead).row(0, named=True) for lead in ("36h", "2d"))
+    assert longer["p_exceed_by_lead_time"] == two["p_exceed_by_lead_time"]
+
+
+def test_capacity_for_use_of_a_size_that_its_errors_vanish_in() -> None:
+    mean = np.full(MEAN.size, 1e18)
+    found = plan(line(mean, np.full(MEAN.size, 1e-3)), limits(1e17), lead_time="10d").row(0, named=True)
+    assert found["add_capacity"] >= 9e17
+
+
 def test_daily_peaks_count_in_hourly_forecasts() -> None:
     hours = np.arange(1, 24 * 40 + 1)
     mean = 50 + hours / 24 + 10 * np.sin(2 * np.pi * hours / 24)
@@ -302,12 +330,12 @@ def test_reach_score_against_a_plain_loop() -> None:
             assert z == pytest.approx(grid[reached[0]], abs=0.0021)
 
 
-def test_chance_never_falls_and_first_passage_is_between_steps() -> None:
+def test_chance_never_falls_and_first_passage_is_the_step_that_comes_to_it() -> None:
     scores = normal_scores([80])
     values = np.array([[0.0, 1, 2], [9.0, 10, 11], [0.0, 1, 2]])
     chance = reached_by(reach_score(values, scores, 10.0), np.arange(3))
     assert chance[1] == chance[2] == pytest.approx(0.5)
     hours = np.array([1.0, 2, 3])
-    assert first_passage(hours, np.array([0.0, 0.4, 0.8]), 0.6) == pytest.approx(2.5)
+    assert first_passage(hours, np.array([0.0, 0.4, 0.8]), 0.6) == 3.0
     assert first_passage(hours, np.array([0.3, 0.4, 0.8]), 0.1) == 1.0
     assert first_passage(hours, np.array([0.0, 0.4, 0.8]), 0.9) is None

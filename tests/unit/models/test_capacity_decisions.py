@@ -69,6 +69,20 @@ def test_what_comes_after_a_cutoff_changes_no_probability() -> None:
     assert not after.filter(~at)["p_exceed_by_lead_time"].equals(before.filter(~at)["p_exceed_by_lead_time"])
 
 
+def test_a_break_counts_from_the_time_at_which_it_was_known() -> None:
+    history, _ = made()
+    high = pl.DataFrame({"resource_id": ["grows"], "limit": [75.0]})
+    alone, told, later = (
+        backtest(history, high, lead_time="14d", origins=1, models=CHEAP, breaks=breaks)["p_exceed_by_lead_time"].to_list()
+        for breaks in (
+            None,
+            pl.DataFrame({"series_id": ["grows"], "time": [START + DAY * 70], "known_from": [START + DAY * 75]}),
+            pl.DataFrame({"series_id": ["grows"], "time": [START + DAY * 70], "known_from": [START + DAY * 76]}),
+        )
+    )
+    assert alone == later != told
+
+
 def test_a_limit_counts_from_its_own_time_on() -> None:
     history, _ = made()
     since = [None, START + DAY * 70]
@@ -77,6 +91,8 @@ def test_a_limit_counts_from_its_own_time_on() -> None:
     assert found["cutoff"].to_list() == [START + DAY * d for d in (55, 65, 75)]
     assert found["warned"].to_list() == [True, True, False]
     assert found["reached"].to_list() == [True, True, False]
+    late = raised.with_columns(since=pl.Series([None, START + DAY * 65 + timedelta(hours=15)]))
+    assert backtest(history, late, lead_time="14d", origins=3, stride="10d", models=CHEAP)["warned"].to_list() == [True, False, False]
     unknown = backtest(history, raised.tail(1), lead_time="14d", origins=3, stride="10d", models=CHEAP)
     assert unknown["cutoff"].to_list() == [START + DAY * 75]
 
@@ -84,11 +100,9 @@ def test_a_limit_counts_from_its_own_time_on() -> None:
 def test_a_lead_time_of_its_own_and_a_short_history() -> None:
     history, limits = made()
     own = limits.with_columns(lead_time=pl.when(pl.col("resource_id") == "grows").then(pl.duration(days=2)))
-    short, long = (
-        backtest(history, at, lead_time="14d", origins=2, models=CHEAP).filter(pl.col("resource_id") == "grows")["p_exceed_by_lead_time"]
-        for at in (own, limits)
-    )
-    assert (short < long).all()
+    both, alone = (backtest(history, at, lead_time="14d", origins=2, models=CHEAP) for at in (own, limits))
+    assert both.filter(pl.col("resource_id") == "grows")["cutoff"].to_list() == [START + DAY * (89 - 4), START + DAY * (89 - 2)]
+    assert both.filter(pl.col("resource_id") == "still")["cutoff"].to_list() == alone["cutoff"].unique().drop_nulls().sort().to_list()
     assert backtest(history.head(20), limits.head(1), lead_time="14d").rows() == [("grows", *[None] * 6, "not_enough_data")]
     assert backtest(history.clear(), limits.head(1), lead_time="14d")["status"].to_list() == ["not_enough_data"]
     for wrong in ({"risk": 0.0}, {"origins": 0}):

@@ -60,6 +60,20 @@ def test_month_ends_and_given_dates() -> None:
     assert seasonal_peaks(history, holidays=other)["occasion"].to_list() == ["Month end"]
 
 
+def test_one_outlier_on_a_date_is_no_habit_of_it() -> None:
+    once = days(760, lifts={date(2024, 9, 14): 4.0})
+    assert seasonal_peaks(once).is_empty()
+
+
+def test_bursts_at_any_time_have_no_dates() -> None:
+    rng = np.random.default_rng(3)
+    bursts = {START + timedelta(days=int(i)): 1.3 + 2 * rng.random() for i in rng.choice(760, 76, replace=False)}
+    history = pl.concat(
+        [days(760, seed, lifts={d + timedelta(days=seed): v for d, v in bursts.items()}, key=f"r{seed}") for seed in range(6)]
+    )
+    assert seasonal_peaks(history).height <= 2
+
+
 def test_noise_has_no_peaks() -> None:
     history = pl.concat([days(760, seed, key=f"r{seed}") for seed in range(12)])
     found = seasonal_peaks(history, country="US")
