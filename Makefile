@@ -58,6 +58,7 @@ bench: peers  ## Side-by-side measurements; see benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.forecast
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.truth
+	$(BIN)/python -m benchmarks.capacity
 	$(BIN)/python -m benchmarks.anomaly
 
 dev: venv  ## Dagster UI and daemon on localhost for CONFIG (default: the demo's)
