@@ -46,7 +46,7 @@ def backtest(
     `risk`), reached (use at or over the limit within the lead time after the cutoff), reached_time, over_already (at or over
     it at the cutoff: nothing to decide), status: not_enough_data where a resource was not observed at the cutoff or in half of
     the lead time, or had no limit then. A history without room for any cutoff gives one row per resource, without a cutoff.
-    Raises ValueError for unusable arguments or columns. One call of `forecast` per lead time and cutoff, each from data up to it alone.
+    Raises ValueError for unusable arguments or columns. One call of `forecast` per cutoff, each from data up to it alone.
     """
     step, lead = step_of(freq), step_of(lead_time)
     check_risk(risk)
@@ -55,28 +55,28 @@ def backtest(
     grid = regular_grid(history, freq=step).drop_nulls("value")
     known = _with_leads(limits, lead)
     told = None if breaks is None else _with_known_from(breaks)
-    rows = []
+    due: dict[datetime, list[pl.DataFrame]] = {}
     for own in known.partition_by("lead_time", maintain_order=True):
-        ahead: timedelta = own["lead_time"][0]
-        steps = -(-ahead // step)
-        for cutoff in _cutoffs(grid, step, steps, origins, None if stride is None else step_of(stride)):
-            before = grid.filter(pl.col("time") <= cutoff)
-            now = before.filter(pl.col("time") == cutoff).select(resource_id="series_id", now="value")
-            at = limits_of(own.filter(pl.col("since").is_null() | (pl.col("since") < cutoff + step)))
-            wanted = before.join(now.join(at, on="resource_id", how="semi"), left_on="series_id", right_on="resource_id", how="semi")
-            made = forecast(
-                wanted,
-                horizon=steps,
-                freq=step,
-                season_lengths=season_lengths,
-                models=models,
-                lower=lower,
-                holidays=holidays,
-                breaks=None if told is None else told.filter(pl.col("known_from") <= cutoff).drop("known_from"),
-            )
-            planned = plan(made, at, lead_time=ahead, risk=risk).select("resource_id", "p_exceed_by_lead_time", "status")
-            seen = _outcomes(grid, at, cutoff, step, steps)
-            rows.append(seen.join(now, on="resource_id", how="left").join(planned, on="resource_id", how="left"))
+        for cutoff in _cutoffs(grid, step, -(-own["lead_time"][0] // step), origins, None if stride is None else step_of(stride)):
+            due.setdefault(cutoff, []).append(own)
+    rows = []
+    for cutoff, parts in due.items():
+        before = grid.filter(pl.col("time") <= cutoff)
+        now = before.filter(pl.col("time") == cutoff).select(resource_id="series_id", now="value")
+        at = limits_of(pl.concat(parts).filter(pl.col("since").is_null() | (pl.col("since") < cutoff + step)))
+        wanted = before.join(now.join(at, on="resource_id", how="semi"), left_on="series_id", right_on="resource_id", how="semi")
+        made = forecast(
+            wanted,
+            horizon=max(-(-own["lead_time"][0] // step) for own in parts),
+            freq=step,
+            season_lengths=season_lengths,
+            models=models,
+            lower=lower,
+            holidays=holidays,
+            breaks=None if told is None else told.filter(pl.col("known_from") <= cutoff).drop("known_from"),
+        )
+        planned = plan(made, at, lead_time=lead, risk=risk).select("resource_id", "p_exceed_by_lead_time", "status")
+        rows.append(_outcomes(grid, at, cutoff, step).join(now, on="resource_id", how="left").join(planned, on="resource_id", how="left"))
     found = pl.concat(rows) if rows else pl.DataFrame(schema=_SCRATCH | {"resource_id": known.schema["resource_id"]})
     return _decided(found, known, risk)
 
@@ -156,14 +156,16 @@ def _cutoffs(grid: pl.DataFrame, step: timedelta, lead: int, origins: int, strid
     return [last - step * (lead + apart * i) for i in range(origins) if apart * i <= room]
 
 
-def _outcomes(grid: pl.DataFrame, limits: pl.DataFrame, cutoff: datetime, step: timedelta, steps: int) -> pl.DataFrame:
+def _outcomes(grid: pl.DataFrame, limits: pl.DataFrame, cutoff: datetime, step: timedelta) -> pl.DataFrame:
     """resource_id, cutoff, limit, observed (share of the steps of the lead time), reached_time of every resource with a limit."""
-    ends = limits.select("resource_id", "limit")
-    later = grid.filter((pl.col("time") > cutoff) & (pl.col("time") <= cutoff + step * steps))
-    inside = later.join(ends, left_on="series_id", right_on="resource_id").group_by(resource_id="series_id")
+    unit = step // timedelta(microseconds=1)
+    steps = -(-pl.col("lead_time").dt.total_microseconds() // unit)
+    ends = limits.select("resource_id", "limit", steps=steps, end=pl.lit(cutoff).cast(TIME) + pl.duration(microseconds=steps * unit))
+    later = grid.filter(pl.col("time") > cutoff).join(ends, left_on="series_id", right_on="resource_id")
+    inside = later.filter(pl.col("time") <= pl.col("end")).group_by(resource_id="series_id")
     over = pl.col("value") >= pl.col("limit")
-    seen = inside.agg(steps=pl.len(), reached_time=pl.col("time").filter(over).min())
-    share = pl.col("steps").fill_null(0) / steps
+    seen = inside.agg(seen=pl.len(), reached_time=pl.col("time").filter(over).min())
+    share = pl.col("seen").fill_null(0) / pl.col("steps")
     return ends.join(seen, on="resource_id", how="left").select(
         "resource_id", pl.lit(cutoff).cast(TIME).alias("cutoff"), "limit", share.alias("observed"), "reached_time"
     )
