@@ -3,8 +3,9 @@ Dagster nor an open lake."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from transforms.model import Model
 
 RANGE_DAYS = 30
+LONG_RANGE_DAYS, LONG_RANGE_ROWS = 92, 10_000_000
+"""A range may be as long as a quarter where its days hold no more rows than that, over all tables."""
 GAP_DAYS = 7
 READABLE = (*USABLE, "unchecked")
 States = Mapping[str, Mapping[date, DayState]]
@@ -24,10 +27,13 @@ Days = Mapping[str, frozenset[date]]
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Days by table: `checks` were or will be written and not yet judged, `builds` are derived from inputs that have changed or will."""
+    """Days by table: `checks` were or will be written and not yet judged, `builds` are derived from inputs that have changed or will.
+
+    rows: by day, as the lake holds them now, over all tables."""
 
     checks: Days
     builds: Days
+    rows: Mapping[date, int] = field(default_factory=dict)
 
     @property
     def days(self) -> set[date]:
@@ -86,7 +92,10 @@ def needs_of(known: States, tables: Iterable[str], models: Iterable[Model], *, u
         table: frozenset(d for d, s in foreseen.states(table).items() if d <= until and (s.state == "unchecked" or d in again))
         for table in tables
     }
-    return Needs(_filled(checks), _filled(builds))
+    rows: Counter[date] = Counter()
+    for days in known.values():
+        rows.update({day: state.row_count for day, state in days.items()})
+    return Needs(_filled(checks), _filled(builds), rows)
 
 
 def plan(needs: Needs) -> tuple[Work, ...]:
@@ -94,22 +103,28 @@ def plan(needs: Needs) -> tuple[Work, ...]:
 
     Ranges hold only days near which something is built. A table with days to check outside of them, or without days, is checked first
     and whole: checks alone leave no trace per day in Dagster, so their days need no range."""
-    ranges = ranges_of(day for days in needs.builds.values() for day in days)
+    ranges = ranges_of((day for days in needs.builds.values() for day in days), rows=needs.rows)
     covered = {day for days in ranges for day in days_of(days)}
     apart = frozenset(table for table, days in needs.checks.items() if not days <= covered)
     first = Work(None, apart, frozenset())
     return (*([first] if apart else []), *(_in_range(needs, days, apart) for days in ranges))
 
 
-def ranges_of(days: Iterable[date], longest: int = RANGE_DAYS, gap: int = GAP_DAYS) -> list[Slice]:
-    """Days grouped into few ranges of at most `longest` days, without `gap` days or more between two of them: every run costs
-    something, and so does every day of its range, with work or without."""
+def ranges_of(days: Iterable[date], *, gap: int = GAP_DAYS, rows: Mapping[date, int] | None = None) -> list[Slice]:
+    """Days grouped into few ranges, without `gap` days or more between two of them: every run costs something, and so does every day of its
+    range, with work or without. A range has at most 30 days, or 92 where its days are known to hold few `rows`."""
     found: list[Slice] = []
-    for day in sorted(days):
-        if found and (day - found[-1].start).days < longest and (day - found[-1].end).days < gap:
+    held = 0
+    for day in sorted(set(days)):
+        own = rows.get(day, 0) if rows is not None else LONG_RANGE_ROWS + 1
+        length = (day - found[-1].start).days if found else 0
+        room = length < RANGE_DAYS or (length < LONG_RANGE_DAYS and held + own <= LONG_RANGE_ROWS)
+        if found and room and (day - found[-1].end).days < gap:
             found[-1] = Slice(found[-1].start, day + timedelta(days=1))
+            held += own
         else:
             found.append(Slice(day, day + timedelta(days=1)))
+            held = own
     return found
 
 

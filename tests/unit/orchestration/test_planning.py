@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.planning import GAP_DAYS, RANGE_DAYS, Needs, Work, days_of, needs_of, plan, ranges_of
+from orchestration.planning import GAP_DAYS, LONG_RANGE_ROWS, RANGE_DAYS, Needs, Work, days_of, needs_of, plan, ranges_of
 from tests.lakes import DAY
 from transforms.model import load_models
 from warehouse.contracts import CONTRACTS
@@ -173,3 +174,15 @@ def test_ranges_hold_every_day_and_are_short_and_dense(offsets: frozenset[int]) 
         assert (held[0], held[-1]) == (one.start, one.end - timedelta(days=1))
         assert (one.end - one.start).days <= RANGE_DAYS
         assert all((b - a).days <= GAP_DAYS for a, b in pairwise(held))
+
+
+@pytest.mark.parametrize(("rows", "lengths"), [(1_000, [92, 92, 16]), (LONG_RANGE_ROWS // 60, [60, 60, 60, 20]), (10**6, [30] * 6 + [20])])
+def test_ranges_of_days_with_few_rows_are_longer(rows: int, lengths: list[int]) -> None:
+    days = [DAY + timedelta(days=n) for n in range(200)]
+    assert [(one.end - one.start).days for one in ranges_of(days, rows=dict.fromkeys(days, rows))] == lengths
+
+
+def test_what_the_lake_holds_says_how_long_a_range_is() -> None:
+    days = {DAY - timedelta(days=n): PASSED for n in range(80)}
+    few, many = (needs({"raw.logs": {day: replace(state, row_count=n) for day, state in days.items()}}) for n in (10, 10**6))
+    assert [sum(1 for work in plan(wanted) if work.days) for wanted in (few, many)] == [1, 3]
