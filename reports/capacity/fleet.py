@@ -122,7 +122,7 @@ def _charts(known: pl.DataFrame) -> list[Chart]:
     colour = soon.when(pl.col("exhaustion_p50").is_not_null()).then(pl.lit(AMBER)).otherwise(pl.lit(OTHER))
     rows = pl.DataFrame(
         {
-            "name": labels(full["resource_id"], longest=48),
+            "name": labels(full["resource_id"], longest=34),
             "value": full["value"],
             "text": [percent(value / 100) for value in full["value"]],
             "colour": full.select(colour.alias("colour"))["colour"],

@@ -51,7 +51,7 @@ def _lead(made: pl.DataFrame) -> str:
         return "No past plan can be judged yet; past forecasts can."
     reached, caught, warned, vain = _counts(made)
     over = f"Made again on past days, {count(made.height, 'plan')}"
-    vainly = f"{vain} of {count(warned, 'warning')} in vain"
+    vainly = f"{vain} of {count(warned, 'warning')} in vain" if warned else "they gave no warning"
     if not reached:
         return f"{over} were never followed by a limit being reached; {vainly}."
     return f"{over} warned of {caught} of {count(reached, 'limit')} that {'was' if reached == 1 else 'were'} reached; {vainly}."

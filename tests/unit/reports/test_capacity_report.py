@@ -148,6 +148,11 @@ def test_decisions_made_when_it_was_already_over_count_for_nothing(filled, tmp_p
     assert text.count("The plan has no track record on this resource yet.") == 2
 
 
+def test_plans_that_gave_no_warning_say_so(filled, tmp_path):
+    filled.execute("UPDATE mart.capacity_decisions SET warned = false, reached = false")
+    assert "plans were never followed by a limit being reached; they gave no warning." in words(filled, tmp_path)
+
+
 def test_empty_and_missing_marts_make_a_report_in_every_format(empty, tmp_path):
     paths = render("capacity", empty, tmp_path / "empty", FORMATS)
     assert all(path.stat().st_size > 0 for path in paths)
