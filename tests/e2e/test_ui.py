@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from lakebed.demo import generate
+from lakebed.demo.generate import SHORTEST_DAYS
 from tests.integration.servers import free_port
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -34,10 +35,10 @@ NODES = """query { assetNodes { assetKey { path } isPartitioned assetMaterializa
 
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The UI with its daemon, over a week of the simulated company that nothing has loaded yet."""
+    """The UI with its daemon, over the last week of the simulated company, which nothing has loaded yet."""
     folder = tmp_path_factory.mktemp("company")
     end = datetime.now(UTC).date() - timedelta(days=1)
-    generate(folder, seed=1, end=end, days=DAYS, scale=0.02)
+    generate(folder, seed=1, end=end, days=SHORTEST_DAYS, scale=0.02)
     config = folder / "lakebed.toml"
     config.write_text(f"start_day = {end - timedelta(days=DAYS - 1)}\n" + config.read_text())
     port = free_port()
