@@ -118,6 +118,8 @@ def _tell(outcome: Outcome, as_json: bool) -> None:
 
 def _compare(outcome: Outcome) -> None:
     """The plan before and under the scenario, for the resources where they differ."""
+    from reports.wording import label
+
     if outcome.scenario is None:
         out.print("the scenario is one of the ROI model alone: mart.roi shows it until the next run without one", highlight=False)
         return
@@ -126,7 +128,7 @@ def _compare(outcome: Outcome) -> None:
         return
     rows = [
         (
-            one["resource_id"],
+            label(one["resource_id"], longest=25),
             _when(one["before"]),
             _when(one["after"]),
             _amount(one["add_capacity"], one["unit"]),
@@ -134,14 +136,14 @@ def _compare(outcome: Outcome) -> None:
         )
         for one in outcome.scenario[:MOST_COMPARED]
     ]
-    table("", ["resource", "runs out", "with the scenario", "add", "price of 30 days"], rows)
+    table("", ["resource", "runs out", "then", "add", "price of 30 days"], rows)
     left = len(outcome.scenario) - len(rows)
     if left:
         out.print(f'and {left:,} more: lakebed sql "FROM mart.capacity_scenarios"', highlight=False)
 
 
 def _when(time: datetime | None) -> str:
-    return "not in the forecast" if time is None else f"{time:%Y-%m-%d}"
+    return "later" if time is None else f"{time:%Y-%m-%d}"
 
 
 def _amount(number: float | None, unit: str | None) -> str:

@@ -96,7 +96,7 @@ def test_a_scenario_is_set_beside_the_plan(run: Run, project: Path, monkeypatch:
     ]
     cells = [[cell.strip() for cell in line] for line in said if line]
     assert cells == [
-        ["crm/licence", "not in the forecast", "2026-03-09", "120 {seat}", "4,800 EUR"],
+        ["crm/licence", "later", "2026-03-09", "120 {seat}", "4,800 EUR"],
         ["db/disk", "2026-03-20", "2026-03-10", "3.0 GiB", "not known"],
     ]
     assert asked == [("growth=+30%,sale=2026-03-01", "x=1")]
