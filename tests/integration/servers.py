@@ -307,10 +307,12 @@ class AnswerLost:
             while data := source.recv(1 << 16):
                 if not answers and b"INSERT INTO" in data:
                     wrote.set()
-                if answers and self._armed.is_set() and wrote.is_set() and b"COMMIT\0" in data:
-                    self.commits += 1
-                    self._armed.clear()
-                    break
+                if answers and wrote.is_set() and b"COMMIT\0" in data:  # a pooled connection writes in one transaction, reads in the next
+                    wrote.clear()
+                    if self._armed.is_set():
+                        self.commits += 1
+                        self._armed.clear()
+                        break
                 target.sendall(data)
             for end in (source, target):
                 end.shutdown(socket.SHUT_RDWR)

@@ -62,9 +62,13 @@ def test_an_injected_regression_is_found_with_its_size(runs: pl.DataFrame) -> No
     assert (rows["relative_change_hi"] - rows["relative_change_lo"]).max() < 0.02
 
 
-def test_runs_in_random_order_do_not_change(runs: pl.DataFrame) -> None:
-    rng = np.random.default_rng(0)
-    mixed = runs.with_columns(
-        value=pl.col("value").map_batches(lambda v: pl.Series(rng.permutation(v.to_numpy())), pl.Float64).over("series_id")
-    )
-    assert change_points(mixed, freq="1h").height <= 1
+def test_runs_in_random_order_seldom_change(runs: pl.DataFrame) -> None:
+    """Four orders of sixteen series. Where noise has two levels, chance puts days of one level side by side."""
+    changed = [mixed["series_id"].n_unique() for seed in range(4) for mixed in [change_points(_in_random_order(runs, seed), freq="1h")]]
+    assert sum(changed) <= 0.05 * 4 * runs["series_id"].n_unique()
+
+
+def _in_random_order(runs: pl.DataFrame, seed: int) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    series = runs.partition_by("series_id", maintain_order=True)
+    return pl.concat([s.with_columns(value=pl.Series(rng.permutation(s["value"].to_numpy()))) for s in series])
