@@ -92,6 +92,7 @@ def _savings(history: History) -> list[Row]:
         """SELECT sum(saving_per_month * confidence) AS low, sum(saving_per_month) AS high, count(*) AS n FROM mart.cost_opportunities
            WHERE day = $as_of AND kind <> 'cost_anomaly' AND saving_per_month > 0 AND billing_currency = $currency""",
         {"as_of": history.as_of, "currency": history.settings.roi.currency},
+        reads=["mart.cost_opportunities"],
     ).row(0, named=True)
     if not facts["n"]:
         return []
